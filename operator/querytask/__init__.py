@@ -1,0 +1,1 @@
+"""The QueryTask operator: a SQL query, run once, as a Kubernetes object."""
