@@ -1,0 +1,98 @@
+"""The errors of the operator. No client library's error crosses the edge of its adapter: it is translated there.
+
+    QueryTaskError
+    ├── SettingsError           a setting is missing, unknown or out of its bounds; the operator does not start
+    ├── ObjectInvalid           an object of the cluster does not fit our models, though the API server let it in
+    ├── ClusterError            the API server did not do as asked
+    │   ├── NotFound            404: the object is not there
+    │   ├── Conflict            409: another has written since, or a uid or resourceVersion precondition failed
+    │   │   └── AlreadyExists   409: an object of that name is there
+    │   ├── Invalid             400 or 422: the object was refused
+    │   ├── Forbidden           403: no right, or no quota
+    │   │   └── QuotaExceeded   403: a ResourceQuota of the namespace is used up
+    │   ├── TooManyRequests     429: come back after ``retry_after`` seconds
+    │   └── Unavailable         no answer, a time-out, or 5xx: nobody knows whether a write took effect
+    ├── StoreError              the history
+    │   ├── StoreUnavailable    it cannot be read or written now: full, read-only, locked, gone
+    │   ├── StoreCorrupt        its file is damaged
+    │   └── StoreSchemaTooNew   a newer release has written it
+    └── ExportsVolumeError      the exports volume cannot be read or written
+"""
+
+from __future__ import annotations
+
+
+class QueryTaskError(Exception):
+    """Base of all errors of this package."""
+
+
+class SettingsError(QueryTaskError):
+    """A setting is missing, unknown or out of its bounds."""
+
+
+class ObjectInvalid(QueryTaskError):
+    """An object of the cluster does not fit our models."""
+
+
+class ClusterError(QueryTaskError):
+    """The API server did not do as asked; ``status`` is the HTTP status, 0 where there was no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFound(ClusterError):
+    """The object is not there."""
+
+
+class Conflict(ClusterError):
+    """Another has written since, or a precondition failed."""
+
+
+class AlreadyExists(Conflict):
+    """An object of that name is there."""
+
+
+class Invalid(ClusterError):
+    """The object was refused."""
+
+
+class Forbidden(ClusterError):
+    """No right to do this."""
+
+
+class QuotaExceeded(Forbidden):
+    """A ResourceQuota of the namespace is used up."""
+
+
+class TooManyRequests(ClusterError):
+    """The API server asks to come back after ``retry_after`` seconds."""
+
+    def __init__(self, message: str, status: int = 429, retry_after: float = 1.0) -> None:
+        super().__init__(message, status)
+        self.retry_after = retry_after
+
+
+class Unavailable(ClusterError):
+    """No answer, a time-out or a fault of the server: nobody knows whether a write took effect."""
+
+
+class StoreError(QueryTaskError):
+    """The history did not do as asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The history cannot be read or written now."""
+
+
+class StoreCorrupt(StoreError):
+    """The history's file is damaged."""
+
+
+class StoreSchemaTooNew(StoreError):
+    """A newer release has written the history."""
+
+
+class ExportsVolumeError(QueryTaskError):
+    """The exports volume cannot be read or written."""
