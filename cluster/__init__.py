@@ -1,0 +1,1 @@
+"""A real Kubernetes for tests and the demo, where there is none. See README.md beside this file."""

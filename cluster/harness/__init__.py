@@ -1,0 +1,11 @@
+"""Starts and ends a Kubernetes of one node, or its control plane alone, from packages and without a container engine.
+
+For `make` (``python3 -m cluster.harness``) and for the test fixtures, which use `ControlPlane` as a context
+manager. Only the standard library is imported, so that it runs before anything was installed.
+"""
+
+from cluster.harness.controlplane import GARBAGE_COLLECTORS, ControlPlane
+from cluster.harness.errors import HarnessError
+
+
+__all__ = ["GARBAGE_COLLECTORS", "ControlPlane", "HarnessError"]
