@@ -13,6 +13,7 @@
     │   ├── TooManyRequests     429: come back after ``retry_after`` seconds
     │   └── Unavailable         no answer, a time-out, or 5xx: nobody knows whether a write took effect
     ├── StoreError              the history
+    │   ├── StoreRefused        it cannot live here: a network file system, an SQLite that is too old
     │   ├── StoreUnavailable    it cannot be read or written now: full, read-only, locked, gone
     │   ├── StoreCorrupt        its file is damaged
     │   └── StoreSchemaTooNew   a newer release has written it
@@ -82,8 +83,16 @@ class StoreError(QueryTaskError):
     """The history did not do as asked."""
 
 
+class StoreRefused(StoreError):
+    """The history cannot live here: waiting mends nothing, the installation has to change."""
+
+
 class StoreUnavailable(StoreError):
-    """The history cannot be read or written now."""
+    """The history cannot be read or written now; ``fault`` is ``Full``, ``ReadOnly``, ``Locked``, ``Io``, ``Outdated`` or ``Closed``."""
+
+    def __init__(self, message: str, fault: str = "Io") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class StoreCorrupt(StoreError):

@@ -1,0 +1,6 @@
+"""The exports volume: mailboxes and exported files, and nothing else of the file system. The only code that touches that volume."""
+
+from querytask.adapters.exports.mailbox import Damaged, Mailbox
+from querytask.adapters.exports.volume import ExportsVolume, Removal, Space
+
+__all__ = ["Damaged", "ExportsVolume", "Mailbox", "Removal", "Space"]

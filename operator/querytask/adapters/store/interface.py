@@ -1,0 +1,92 @@
+"""What the rest of the operator may ask of the history. A ``Protocol``, so that nobody needs the database library to say what they need.
+
+Every method is safe to repeat. Each raises ``StoreUnavailable`` when the history cannot be read or written now, and ``StoreCorrupt`` when
+its file is damaged; a write that raised has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from querytask.adapters.store.records import (
+    AttemptRecord,
+    DueExport,
+    Ending,
+    ExportRecord,
+    Moment,
+    PhaseFigures,
+    StoredTask,
+    TaskKey,
+    TaskRecord,
+    TransitionRecord,
+)
+from querytask.core.collection_facts import TaskState
+
+
+class Store(Protocol):
+    """The history of one operator."""
+
+    async def record(
+        self,
+        task: TaskRecord,
+        attempt: AttemptRecord | None = None,
+        export: ExportRecord | None = None,
+        transitions: Sequence[TransitionRecord] = (),
+    ) -> StoredTask:
+        """Write one step of a task in one transaction, durably, and return the rows as they then stand.
+
+        Which fields win is said in ``records``. A terminal phase never changes: compare the phase of what comes back.
+        """
+
+    async def close_deleted(self, uid: str, at: Moment, ending: Ending = Ending()) -> StoredTask | None:
+        """Note that the object is gone since ``at``, and give the row ``ending`` unless it has its end; ``None`` when there is no row."""
+
+    async def get(self, uid: str) -> StoredTask | None:
+        """Everything of one task but its transitions."""
+
+    async def transitions(self, uid: str) -> list[TransitionRecord]:
+        """The steps of a task, in the order in which they were written."""
+
+    async def open_tasks(self, namespace: str) -> list[TaskKey]:
+        """Tasks that have no end yet and whose object is not known to be deleted."""
+
+    async def find_open(self, namespace: str, name: str) -> list[str]:
+        """The uids of the open tasks of that name: more than one when an object was deleted and made anew unseen."""
+
+    async def present_tasks(self, namespace: str, after: str = "", limit: int = 1000) -> list[TaskKey]:
+        """All tasks whose object is not known to be deleted, finished ones too, by uid, from the first one after ``after``."""
+
+    async def states(self, uids: Collection[str]) -> Mapping[str, TaskState]:
+        """What the collector must know of those tasks; a uid without a row is missing in the answer."""
+
+    async def due_exports(self, now: Moment, limit: int = 100) -> list[DueExport]:
+        """Exports of finished tasks whose time is over and whose files were not removed yet, the earliest first."""
+
+    async def mark_export(self, uid: str, state: str, at: Moment) -> None:
+        """The files are gone since ``at``; ``NotApplicable`` stays, every other state becomes ``state``."""
+
+    async def correct_expiry(self, uid: str, expires_at: Moment) -> None:
+        """The published manifest names another time than the row does: the manifest is right."""
+
+    async def ttl_due(self, now: Moment, limit: int = 100) -> list[TaskKey]:
+        """Tasks whose ``ttl_due_at`` has come and whose object is not known to be deleted, the earliest first."""
+
+    async def next_ttl(self) -> Moment | None:
+        """The earliest ``ttl_due_at`` of an object that is there."""
+
+    async def phases(self) -> Mapping[str, PhaseFigures]:
+        """Tasks by phase, of those whose object is not known to be deleted: for the metrics, at each scrape."""
+
+    async def ping(self) -> None:
+        """Write, durably, and come back: what readiness asks."""
+
+    async def integrity_check(self) -> None:
+        """Read every page and compare indexes with tables; raises ``StoreCorrupt``. Seconds for each gigabyte."""
+
+    async def backup(self, path: Path) -> None:
+        """Copy the history to ``path`` while it is in use, whole or not at all; the copy is checked before it takes its name."""
+
+    async def close(self) -> None:
+        """Finish what was asked for and let go of the file."""
