@@ -1,4 +1,5 @@
-"""Cuts what is written into a status to the sizes of the schema, so that no write is ever refused for its size.
+"""Cuts what is written into a status to the sizes of the schema, so that no write is ever refused for its
+size.
 
 Everything is measured in bytes of UTF-8: the schema counts characters, which are never more.
 """
@@ -17,7 +18,8 @@ _MARK = "…"
 
 
 def text(value: str, most: int) -> str:
-    """``value`` in at most ``most`` bytes, with ``…`` at its end where it was cut; characters that JSON cannot carry are replaced."""
+    """``value`` in at most ``most`` bytes, with ``…`` at its end where it was cut; characters that JSON
+    cannot carry are replaced."""
     encoded = value.encode("utf-8", "replace")
     if len(encoded) <= most:
         return encoded.decode()
@@ -25,9 +27,11 @@ def text(value: str, most: int) -> str:
 
 
 def result(rows: int, columns: Iterable[tuple[str, str]], preview: Iterable[str], truncated: bool) -> Result:
-    """The summary of a result of ``rows`` rows, from its columns (name and type) and the JSON texts of its first rows.
+    """The summary of a result of ``rows`` rows, from its columns (name and type) and the JSON texts of its
+    first rows.
 
-    Columns and rows are left out from the first that does not fit; then, or with ``truncated``, the result says so.
+    Columns and rows are left out from the first that does not fit; then, or with ``truncated``, the result
+    says so.
     """
     wanted = [Column(name=text(name, 128), type=text(kind, 128)) for name, kind in columns]
     lines = list(preview)
@@ -37,7 +41,8 @@ def result(rows: int, columns: Iterable[tuple[str, str]], preview: Iterable[str]
 
 
 def fit(status: TaskStatus) -> TaskStatus:
-    """``status`` in at most ``STATUS_BYTES`` of JSON: the preview goes first, then the columns, last the messages of the conditions."""
+    """``status`` in at most ``STATUS_BYTES`` of JSON: the preview goes first, then the columns, last the
+    messages of the conditions."""
     for step in (_without_preview, _without_columns, _without_messages):
         if size(status) <= STATUS_BYTES:
             break

@@ -1,6 +1,8 @@
-"""Writes ``crds/*.yaml`` from the models: ``python -m querytask.api.crds crds`` writes, with ``--check`` it only compares.
+"""Writes ``crds/*.yaml`` from the models: ``python -m querytask.api.crds crds`` writes, with ``--check`` it
+only compares.
 
-Run by ``make crds``; a test compares, so the models stay the only source. The chart of the CRDs carries the same definitions.
+Run by ``make crds``; a test compares, so the models stay the only source. The chart of the CRDs carries the
+same definitions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Durations as people write them: ``30m``, ``7d``, ``1h30m``, or plain seconds. One grammar for every field, every setting and the docs.
+"""Durations as people write them: ``30m``, ``7d``, ``1h30m``, or plain seconds. One grammar for every field,
+every setting and the docs.
 
-Each unit stands at most once, the larger before the smaller, so that ``find`` of a unit in a CEL rule is unambiguous.
+Each unit stands at most once, the larger before the smaller, so that ``find`` of a unit in a CEL rule is
+unambiguous.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def _seconds(text: str | float) -> float:
 
 
 def write(length: float) -> str:
-    """The shortest exact text of ``length`` seconds, to the millisecond: ``write(5400)`` is ``1h30m``, ``write(0)`` is ``0s``."""
+    """The shortest exact text of ``length`` seconds, to the millisecond: ``write(5400)`` is ``1h30m``,
+    ``write(0)`` is ``0s``."""
     if length == float("inf"):
         return "unlimited"
     left, parts = round(Decimal(str(length)), 3), []
@@ -62,7 +65,8 @@ def brief(length: float) -> str:
 
 
 def decimal(length: float) -> str:
-    """Seconds as a decimal string with at most three decimals, the spelling of every ``…Seconds`` field of a status."""
+    """Seconds as a decimal string with at most three decimals, the spelling of every ``…Seconds`` field of
+    a status."""
     return _plain(round(Decimal(str(max(0.0, length))), 3))
 
 

@@ -1,7 +1,8 @@
 """The kinds of field that the objects are made of, and the base class of all models.
 
-A field of a duration or a quantity is a number in Python (seconds, thousandths of a core, bytes) and keeps people's spelling in the API:
-it is parsed once, when the object is read, and nothing below this package sees the text.
+A field of a duration or a quantity is a number in Python (seconds, thousandths of a core, bytes) and keeps
+people's spelling in the API: it is parsed once, when the object is read, and nothing below this package sees
+the text.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)
 
 
 class Model(BaseModel):
-    """Base of every object and part of one: immutable, camelCase in the API, and blind to fields that a newer release has added."""
+    """Base of every object and part of one: immutable, camelCase in the API, and blind to fields that a
+    newer release has added."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -79,4 +81,5 @@ Seconds = Annotated[
         {"type": "string", "minLength": 1, "maxLength": 16, "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})?$"}
     ),
 ]
-"""A measured time: a float of seconds in Python, a decimal string with at most three decimals in the API, which has no floats."""
+"""A measured time: a float of seconds in Python, a decimal string with at most three decimals in the API,
+which has no floats."""

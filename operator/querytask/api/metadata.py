@@ -1,4 +1,5 @@
-"""The part of ``metav1.ObjectMeta`` that the operator reads, and ``metav1.Condition`` as both kinds carry it."""
+"""The part of ``metav1.ObjectMeta`` that the operator reads, and ``metav1.Condition`` as both kinds carry
+it."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Condition(Model):
     last_transition_time: Second
     """When status last changed from one value to another."""
     observed_generation: Count | None = None
-    """The metadata.generation that the condition was set for. An older one than the object's means that the condition is out of date."""
+    """The metadata.generation that the condition was set for. An older one than the object's means that
+    the condition is out of date."""
 
     @property
     def true(self) -> bool:
@@ -46,7 +48,8 @@ class Condition(Model):
 
 
 def set_condition(conditions: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
-    """``conditions`` with ``new`` in place of the one of its type, whose transition time stays where the status does; the order stays, too."""
+    """``conditions`` with ``new`` in place of the one of its type, whose transition time stays where the
+    status does; the order stays, too."""
     old = next((item for item in conditions if item.type == new.type), None)
     if old is None:
         return (*conditions, new)

@@ -16,7 +16,8 @@ M = TypeVar("M", bound=Model)
 
 
 def task(raw: dict[str, Any]) -> QueryTask:
-    """The QueryTask of ``raw``; raises ``ObjectInvalid``, which names the object, every field at fault and its value."""
+    """The QueryTask of ``raw``; raises ``ObjectInvalid``, which names the object, every field at fault and
+    its value."""
     return _read(QueryTask, raw)
 
 

@@ -1,4 +1,5 @@
-"""Kubernetes quantities, read exactly: CPU to thousandths of a core, memory to bytes, both rounded up as the kubelet does."""
+"""Kubernetes quantities, read exactly: CPU to thousandths of a core, memory to bytes, both rounded up as
+the kubelet does."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def cpu(thousandths: int) -> str:
 
 
 def memory(count: int) -> str:
-    """The quantity of so many bytes, with the largest binary unit that keeps it exact: ``1Gi``, ``1536Mi``, ``1000``."""
+    """The quantity of so many bytes, with the largest binary unit that keeps it exact: ``1Gi``,
+    ``1536Mi``, ``1000``."""
     for unit, factor in reversed(_BINARY.items()):
         if count and count % int(factor) == 0:
             return f"{count // int(factor)}{unit}"

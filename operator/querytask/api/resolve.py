@@ -1,4 +1,5 @@
-"""The values that an absent field of a task's spec stands for, where another field decides them and no schema default can."""
+"""The values that an absent field of a task's spec stands for, where another field decides them and no
+schema default can."""
 
 from __future__ import annotations
 
@@ -20,13 +21,15 @@ def compression(export: Export) -> Compression:
 
 
 def ending(export: Export) -> str:
-    """The ending of an export's file: ``.parquet``, ``.csv``, ``.csv.gz``, ``.json.zst``…; a Parquet file compresses inside."""
+    """The ending of an export's file: ``.parquet``, ``.csv``, ``.csv.gz``, ``.json.zst``…; a Parquet file
+    compresses inside."""
     outer = "" if export.format is Format.PARQUET else _COMPRESSED.get(compression(export), "")
     return _ENDINGS[export.format] + outer
 
 
 def file_name(task: QueryTask) -> str:
-    """The name of the task's exported file with its ending, each part of which is added only where it is missing.
+    """The name of the task's exported file with its ending, each part of which is added only where it is
+    missing.
 
     Raises ``ValueError`` when the task exports nothing.
     """

@@ -1,7 +1,8 @@
-"""Rules of the API server in CEL, each with a sentence that names the field, shows the value and says what must be.
+"""Rules of the API server in CEL, each with a sentence that names the field, shows the value and says what
+must be.
 
-A rule that spans fields hangs on the model that holds them; a transition rule hangs on the root, the only place that
-sees ``spec`` and ``status`` together and is not skipped when a field comes or goes.
+A rule that spans fields hangs on the model that holds them; a transition rule hangs on the root, the only
+place that sees ``spec`` and ``status`` together and is not skipped when a field comes or goes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ class Rule:
     message: str
     """What must be. Also all that is said where there is no value worth showing."""
     seen: str = ""
-    """How the sentence goes on, with ``%s`` for each of ``values``. Only ``format`` takes integers and text of any
-    length: the API server cannot bound the cost of joining them with ``+``, and refuses the rule."""
+    """How the sentence goes on, with ``%s`` for each of ``values``. Only ``format`` takes integers and
+    text of any length: the API server cannot bound the cost of joining them with ``+``, and refuses the
+    rule."""
     values: tuple[str, ...] = ()
     """CEL expressions."""
     path: str | None = None

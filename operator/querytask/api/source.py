@@ -1,4 +1,5 @@
-"""``QuerySource``: a named, read-only input that an administrator writes, so that whoever creates tasks never chooses volumes."""
+"""``QuerySource``: a named, read-only input that an administrator writes, so that whoever creates tasks
+never chooses volumes."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class VolumeSource(Model):
     """A directory of a PersistentVolumeClaim."""
 
     claim_name: DnsName
-    """Name of the PersistentVolumeClaim in the same namespace. It is mounted read-only and never written to."""
+    """Name of the PersistentVolumeClaim in the same namespace. It is mounted read-only and never written
+    to."""
     sub_path: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
         default=None,
         json_schema_extra=validations(
@@ -35,7 +37,8 @@ class VolumeSource(Model):
     supplemental_groups: Annotated[
         tuple[Annotated[int, Field(ge=1, le=2_147_483_647)], ...], Field(max_length=16)
     ] = Field(default=(), json_schema_extra={"x-kubernetes-list-type": "set"})
-    """Numbers of groups that the worker joins to read files that belong to others. The root group, 0, is not among them."""
+    """Numbers of groups that the worker joins to read files that belong to others. The root group, 0, is
+    not among them."""
 
 
 class SourceSpec(Model):
@@ -51,7 +54,8 @@ class SourceSpec(Model):
     )
 
     volume: VolumeSource | None = None
-    """Files on a volume. A task reads them relative to the source's name: FROM 'flights/2026.parquet' for a source named flights."""
+    """Files on a volume. A task reads them relative to the source's name: FROM 'flights/2026.parquet' for
+    a source named flights."""
 
 
 class SourceStatus(Model):
@@ -73,7 +77,8 @@ class QuerySource(Model):
         json_schema_extra=validations(
             Rule(
                 f"self.metadata.name.size() <= 63 && self.metadata.name.matches('{LABEL_PATTERN}')",
-                "metadata.name must be at most 63 characters of a-z, 0-9 and -, for queries read the directory of that name",
+                "metadata.name must be at most 63 characters of a-z, 0-9 and -, "
+                "for queries read a directory of that name",
                 '; not "%s"',
                 ("self.metadata.name",),
             )

@@ -1,9 +1,10 @@
-"""Markers for ``Annotated`` that give a number people's spelling in the API: ``Duration``, ``Cpu`` and ``Size``, each with its bounds.
+"""Markers for ``Annotated`` that give a number people's spelling in the API: ``Duration``, ``Cpu`` and
+``Size``, each with its bounds.
 
     timeout: Annotated[float, Duration(1, 604_800)]
 
-is a float of seconds in Python, takes ``30m``, ``"1800"`` and ``1800``, and in the CRD is a string or an integer whose bounds a CEL rule
-holds, because ``minimum`` says nothing about text.
+is a float of seconds in Python, takes ``30m``, ``"1800"`` and ``1800``, and in the CRD is a string or an
+integer whose bounds a CEL rule holds, because ``minimum`` says nothing about text.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Duration(Spelling):
         return durations.write(number)
 
     def schema(self) -> dict[str, Any]:
-        """A pattern for the text, ``minimum`` and ``maximum`` for integers, a rule for the bounds of the text."""
+        """A pattern for the text, ``minimum`` and ``maximum`` for integers, a rule for the bounds of the
+        text."""
         total = " + ".join(
             [
                 *(_unit(unit, size) for unit, size in durations.UNITS.items()),
@@ -74,14 +76,13 @@ class Duration(Spelling):
             ]
         )
         rule = Rule(
-            f"type(self) == int || [{total}].all(seconds, seconds >= {self.least}.0 && seconds <= {self.most}.0)",
+            f"type(self) == int || [{total}].all(found, found >= {self.least}.0 && found <= {self.most}.0)",
             self.bounds(),
             ", not %s",
             ("self",),
         )
-        return _int_or_string(durations.PATTERN, durations.MAX_LENGTH, self.least, self.most) | validations(
-            rule
-        )
+        text = _int_or_string(durations.PATTERN, durations.MAX_LENGTH, self.least, self.most)
+        return text | validations(rule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""From pydantic's JSON Schema to the structural schema that a CRD takes: no references, no titles, no null, every keyword known.
+"""From pydantic's JSON Schema to the structural schema that a CRD takes: no references, no titles, no null,
+every keyword known.
 
-A field that may be absent is simply not required, so ``anyOf: [X, null]`` becomes ``X``; integers are ``int64``; a description is one
-paragraph, however its docstring was broken into lines.
+A field that may be absent is simply not required, so ``anyOf: [X, null]`` becomes ``X``; integers are
+``int64``; a description is one paragraph, however its docstring was broken into lines.
 """
 
 from __future__ import annotations

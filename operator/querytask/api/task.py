@@ -1,4 +1,5 @@
-"""``QueryTask``: one query, run once. Here are the rules that look at ``spec`` and ``status`` together, and at what was before."""
+"""``QueryTask``: one query, run once. Here are the rules that look at ``spec`` and ``status`` together,
+and at what was before."""
 
 from __future__ import annotations
 
@@ -90,8 +91,8 @@ FIXED_RULES = tuple(_fixed(name) for name in TaskSpec.model_fields if name not i
 
 
 class QueryTask(Model):
-    """One SQL query, run once by DuckDB in a pod of its own. The result is a file with a checksum and an expiry date, and the first rows
-    stand in the status."""
+    """One SQL query, run once by DuckDB in a pod of its own. The result is a file with a checksum and an
+    expiry date, and the first rows stand in the status."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(*CANCEL_RULES, PRIORITY_RULE, *FIXED_RULES, *STATUS_RULES)
@@ -99,7 +100,8 @@ class QueryTask(Model):
 
     metadata: Metadata
     spec: TaskSpec
-    """The query and how it is to be run. Nothing here but cancel, priority while Queued, and ttlAfterFinished may change later."""
+    """The query and how it is to be run. Nothing here but cancel, priority while Queued, and
+    ttlAfterFinished may change later."""
     status: TaskStatus = TaskStatus()
     """What the operator has seen of the task. Written by the operator alone."""
 

@@ -1,6 +1,8 @@
-"""``spec`` of a QueryTask: what somebody asks for. Every default and bound stands here, and is enforced by the API server.
+"""``spec`` of a QueryTask: what somebody asks for. Every default and bound stands here, and is enforced by
+the API server.
 
-Absent is not the same as default for a few fields whose value the operator's settings or another field decide; ``resolve`` knows those.
+Absent is not the same as default for a few fields whose value the operator's settings or another field
+decide; ``resolve`` knows those.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ SECOND, HOUR, DAY = 1, 3_600, 86_400
 MI, GI, TI = 2**20, 2**30, 2**40
 SQL_BYTES = 65_536
 PARAMETER_TYPE = (
-    r"^(BOOLEAN|U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL(\([0-9]{1,2}(, ?[0-9]{1,2})?\))?"
+    r"^(BOOLEAN|U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE"
+    r"|DECIMAL(\([0-9]{1,2}(, ?[0-9]{1,2})?\))?"
     r"|VARCHAR|BLOB|DATE|TIME|TIMESTAMP|TIMESTAMPTZ|INTERVAL|UUID)(\[\])?$"
 )
 
@@ -43,7 +46,8 @@ class Compression(enum.StrEnum):
 
 
 class Parameter(Model):
-    """A value for a `$name` of the SQL. It is cast to its type and bound to the prepared statement, never spliced into the text."""
+    """A value for a `$name` of the SQL. It is cast to its type and bound to the prepared statement, never
+    spliced into the text."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -73,13 +77,25 @@ class Parameter(Model):
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """Name of the parameter, without the dollar sign: `minutes` is used as `$minutes`."""
     type: Annotated[str, Field(min_length=1, max_length=32, pattern=PARAMETER_TYPE)]
-    """DuckDB type in capitals, such as INTEGER, DECIMAL(18,3), TIMESTAMPTZ or VARCHAR; with [] at its end it is a list of that type."""
+    """DuckDB type in capitals, such as INTEGER, DECIMAL(18,3), TIMESTAMPTZ or VARCHAR; with [] at its end
+    it is a list of that type."""
     value: Annotated[str, Field(max_length=32_768)] | None = None
-    """The value as text, always quoted, so that no digit is lost: "60", "2026-01-31", "true". Absent means NULL."""
+    """The value as text, always quoted, so that no digit is lost: "60", "2026-01-31", "true". Absent means
+    NULL."""
     values: (
         Annotated[tuple[Annotated[str, Field(max_length=1_024)], ...], Field(max_length=10_000)] | None
     ) = None
-    """The elements of a list, each as text. Only for types that end in []; absent means NULL, [] is the empty list."""
+    """The elements of a list, each as text. Only for types that end in []; absent means NULL, [] is the
+    empty list."""
+
+
+FILE_NAME_RULE = Rule(
+    r"self.matches('^[^/\\x00-\\x1f\\x7f._][^/\\x00-\\x1f\\x7f]*$') && !self.contains('..') && "
+    "bytes(self).size() <= 200",
+    "must be a plain file name: no /, no .., no control character, no . or _ at its start, at most 200 bytes",
+    '; not "%s"',
+    ("self",),
+)
 
 
 class Export(Model):
@@ -88,7 +104,8 @@ class Export(Model):
     model_config = ConfigDict(
         json_schema_extra=validations(
             Rule(
-                "!has(self.compression) || self.format == 'Parquet' || self.compression in ['Uncompressed', 'Gzip', 'Zstd']",
+                "!has(self.compression) || self.format == 'Parquet' || "
+                "self.compression in ['Uncompressed', 'Gzip', 'Zstd']",
                 "must be Uncompressed, Gzip or Zstd where format is CSV or JSON",
                 "; %s is not for %s",
                 ("self.compression", "self.format"),
@@ -100,42 +117,39 @@ class Export(Model):
     format: Annotated[Format, Field(max_length=16)] = Format.PARQUET
     """Parquet, CSV (with a header line) or JSON (one object a line)."""
     compression: Annotated[Compression, Field(max_length=16)] | None = None
-    """Compression of the file. Absent means Zstd for Parquet, and Uncompressed for CSV and JSON, which take only Uncompressed, Gzip and Zstd."""
+    """Compression of the file. Absent means Zstd for Parquet, and Uncompressed for CSV and JSON, which
+    take only Uncompressed, Gzip and Zstd."""
     file_name: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        default=None,
-        json_schema_extra=validations(
-            Rule(
-                r"self.matches('^[^/\\x00-\\x1f\\x7f._][^/\\x00-\\x1f\\x7f]*$') && !self.contains('..') && bytes(self).size() <= 200",
-                "must be a plain file name: no /, no .., no control characters, no . or _ at its start, at most 200 bytes",
-                '; not "%s"',
-                ("self",),
-            )
-        ),
+        default=None, json_schema_extra=validations(FILE_NAME_RULE)
     )
-    """Name of the file, without a directory; at most 200 bytes. The ending, such as .parquet or .csv.gz, is added where it is missing.
-    Absent means the name of the task."""
+    """Name of the file, without a directory; at most 200 bytes. The ending, such as .parquet or .csv.gz,
+    is added where it is missing. Absent means the name of the task."""
     retention: Annotated[float, Duration(SECOND, 3_650 * DAY)] | None = None
-    """How long the file is kept from its publication, such as 30m, 12h, 7d or plain seconds. Absent means the operator's default, seven
-    days unless it was set otherwise; the operator's maximum holds for every task."""
+    """How long the file is kept from its publication, such as 30m, 12h, 7d or plain seconds. Absent means
+    the operator's default, seven days unless it was set otherwise; the operator's maximum holds for every
+    task."""
 
 
 class Preview(Model):
     """The rows that are shown without opening a file."""
 
     rows: Annotated[int, Field(ge=0, le=1_000)] = 20
-    """How many rows of the result the manifest holds. The status shows the first of them, as many as fit into 2 KiB."""
+    """How many rows of the result the manifest holds. The status shows the first of them, as many as fit
+    into 2 KiB."""
 
 
 class Resources(Model):
     """What the worker's pod gets: requests and limits are the same."""
 
     cpu: Annotated[int, Cpu(10, 256_000)] = default("1")
-    """CPU of the worker as a Kubernetes quantity, such as 500m or 4. DuckDB gets one thread for each core begun."""
+    """CPU of the worker as a Kubernetes quantity, such as 500m or 4. DuckDB gets one thread for each core
+    begun."""
     memory: Annotated[int, Size(128 * MI, 16 * TI)] = default("1Gi")
-    """Memory of the worker as a Kubernetes quantity, such as 512Mi or 8Gi. A query that needs more spills to disk, and ends with
-    OutOfMemory where it cannot."""
+    """Memory of the worker as a Kubernetes quantity, such as 512Mi or 8Gi. A query that needs more spills
+    to disk, and ends with OutOfMemory where it cannot."""
     spill: Annotated[int, Size(16 * MI, 64 * TI)] = default("4Gi")
-    """Disk for what does not fit into memory, as a Kubernetes quantity. A query that needs more ends with SpillFull."""
+    """Disk for what does not fit into memory, as a Kubernetes quantity. A query that needs more ends with
+    SpillFull."""
 
 
 class Retry(Model):
@@ -144,11 +158,13 @@ class Retry(Model):
     limit: Annotated[int, Field(ge=0, le=10)] = 2
     """How many more attempts may follow the first."""
     backoff: Annotated[float, Duration(SECOND, DAY)] = default("10s")
-    """The wait before the second attempt, such as 10s; it doubles with each attempt. No slot is held meanwhile."""
+    """The wait before the second attempt, such as 10s; it doubles with each attempt. No slot is held
+    meanwhile."""
 
 
 class TaskSpec(Model):
-    """The query and how it is to be run. Nothing here but cancel, priority while Queued, and ttlAfterFinished may change later."""
+    """The query and how it is to be run. Nothing here but cancel, priority while Queued, and
+    ttlAfterFinished may change later."""
 
     sql: Annotated[str, Field(min_length=1, max_length=SQL_BYTES)] = Field(
         json_schema_extra=validations(
@@ -160,8 +176,8 @@ class TaskSpec(Model):
             )
         )
     )
-    """The SQL: one SELECT (or EXPLAIN) at the end, before it only what prepares it, that is temporary tables, views and macros. At most
-    64 KiB as UTF-8."""
+    """The SQL: one SELECT (or EXPLAIN) at the end, before it only what prepares it, that is temporary
+    tables, views and macros. At most 64 KiB as UTF-8."""
     parameters: Annotated[tuple[Parameter, ...], Field(max_length=100)] = Field(
         default=(),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
@@ -170,7 +186,8 @@ class TaskSpec(Model):
     sources: Annotated[tuple[DnsLabel, ...], Field(max_length=16)] = Field(
         default=(), json_schema_extra={"x-kubernetes-list-type": "set"}
     )
-    """Names of QuerySources of the same namespace. Files of a source are read relative to its name: FROM 'flights/2026.parquet'."""
+    """Names of QuerySources of the same namespace. Files of a source are read relative to its name: FROM
+    'flights/2026.parquet'."""
     owner: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     """For whom the task runs, for lists and filters. Free text: it proves nothing."""
     export: Export | None = None
@@ -180,16 +197,19 @@ class TaskSpec(Model):
     resources: Resources = nested(Resources)
     """What the worker's pod gets."""
     queue_timeout: Annotated[float, Duration(SECOND, 30 * DAY)] = default("24h")
-    """How long the task may wait for a slot, counted from its creation, such as 30m, 24h or plain seconds; then it fails with QueueTimeout."""
+    """How long the task may wait for a slot, counted from its creation, such as 30m, 24h or plain seconds;
+    then it fails with QueueTimeout."""
     timeout: Annotated[float, Duration(SECOND, 7 * DAY)] = default("30m")
-    """How long each attempt may run, counted from the start of its container, such as 90s, 30m, 1h30m or plain seconds; then the task fails
-    with Timeout."""
+    """How long each attempt may run, counted from the start of its container, such as 90s, 30m, 1h30m or
+    plain seconds; then the task fails with Timeout."""
     priority: Annotated[int, Field(ge=-1_000, le=1_000)] = 0
-    """Among tasks that wait for a slot the higher priority goes first, and within one priority the older task. May change while Queued."""
+    """Among tasks that wait for a slot the higher priority goes first, and within one priority the older
+    task. May change while Queued."""
     retry: Retry = nested(Retry)
     """What happens when a worker is lost through no fault of the query."""
     ttl_after_finished: Annotated[float, Duration(0, 3_650 * DAY)] | None = None
-    """How long the object stays after the task has finished, such as 24h or plain seconds; 0 deletes it at once. Absent means for ever. The
-    history and the exported file outlive it. Leave it out where a GitOps tool would make the object, and so run the query, again."""
+    """How long the object stays after the task has finished, such as 24h or plain seconds; 0 deletes it at
+    once. Absent means for ever. The history and the exported file outlive it. Leave it out where a GitOps
+    tool would make the object, and so run the query, again."""
     cancel: bool = False
     """Set to true to stop the task. It can never be set back, and a finished task refuses it."""

@@ -1,6 +1,8 @@
-"""``status`` of a QueryTask: what the operator has seen. All of it can be rebuilt from the cluster, the mailbox and the history.
+"""``status`` of a QueryTask: what the operator has seen. All of it can be rebuilt from the cluster, the
+mailbox and the history.
 
-Everything is bounded, and the whole stays under 8 KiB; ``bounds`` cuts values to the sizes that stand here before they are written.
+Everything is bounded, and the whole stays under 8 KiB; ``bounds`` cuts values to the sizes that stand here
+before they are written.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class Result(Model):
     preview: Annotated[
         tuple[Annotated[str, Field(max_length=PREVIEW_BYTES)], ...], Field(max_length=1_000)
     ] = Field(default=(), json_schema_extra={"x-kubernetes-list-type": "atomic"})
-    """The first rows, each the text of a JSON array, so that every digit stays; as many as fit into 2 KiB. More are in the manifest."""
+    """The first rows, each the text of a JSON array, so that every digit stays; as many as fit into 2 KiB.
+    More are in the manifest."""
     truncated: bool = False
     """Whether columns or rows of the result are missing here."""
 
@@ -61,7 +64,8 @@ class ExportStatus(Model):
     """What became of the exported file."""
 
     state: Annotated[ExportState, Field(max_length=16)]
-    """Available, Expired (its retention is over), Deleted (on request) or NotApplicable (the task exports nothing)."""
+    """Available, Expired (its retention is over), Deleted (on request) or NotApplicable (the task exports
+    nothing)."""
     path: Annotated[str, Field(max_length=512)] | None = None
     """Where the file is, relative to the root of the exports volume."""
     format: Annotated[Format, Field(max_length=16)] | None = None
@@ -97,7 +101,8 @@ class TaskError(Model):
     """Why the task has failed."""
 
     category: Annotated[ErrorCategory, Field(max_length=16)]
-    """Who can mend it: User (the query), Resource (its limits), External (a source) or Internal (the cluster or the operator)."""
+    """Who can mend it: User (the query), Resource (its limits), External (a source) or Internal (the
+    cluster or the operator)."""
     code: Annotated[Reason, Field(max_length=64)]
     """The reason once more, as a stable word for scripts."""
     message: Annotated[str, Field(max_length=1_024)] = ""
@@ -126,7 +131,8 @@ class Statistics(Model):
 
 
 class TaskStatus(Model):
-    """What the operator has seen of the task. The conditions are the contract; phase, reason and message are for people."""
+    """What the operator has seen of the task. The conditions are the contract; phase, reason and message
+    are for people."""
 
     phase: Annotated[Phase, Field(max_length=16)] | None = None
     """Queued, Running, Cancelling, or one of the ends Succeeded, Failed and Cancelled, which never change."""
@@ -138,7 +144,8 @@ class TaskStatus(Model):
         default=(),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    """Scheduled, Started, Exported, Recorded, Finished (true for every end) and Succeeded (the summary)."""
+    """Scheduled, Started, Exported, Recorded, Finished (true for every end) and Succeeded (the summary);
+    SourcesReady where the task names sources."""
     observed_generation: Count | None = None
     """The metadata.generation that this status was made for."""
     attempt: Annotated[int, Field(ge=0, le=1_000)] | None = None
@@ -156,7 +163,8 @@ class TaskStatus(Model):
     duration: Annotated[str, Field(max_length=16)] | None = None
     """executionSeconds for the eye, such as 2.3s or 4m12s."""
     progress: Annotated[int, Field(ge=0, le=100)] | None = None
-    """Percentage of the work that is done: an estimate from 0 to 99 while running, 100 only when Succeeded."""
+    """Percentage of the work that is done: an estimate from 0 to 99 while running, 100 only when
+    Succeeded."""
     result: Result | None = None
     """The result of a task that has succeeded."""
     export: ExportStatus | None = None
