@@ -102,6 +102,28 @@ class Condition(enum.StrEnum):
     RECORDED = "Recorded"
     FINISHED = "Finished"
     SUCCEEDED = "Succeeded"
+    SOURCES_READY = "SourcesReady"
+    """Only on tasks that name sources: since when they can, or cannot, be used."""
+
+
+class ConditionReason(enum.StrEnum):
+    """Reasons that only conditions have; beside these a condition carries the reason of its task."""
+
+    POD_CREATED = "PodCreated"
+    PUBLISHED = "Published"
+    NOT_APPLICABLE = "NotApplicable"
+    UNFINISHED = "Unfinished"
+    RECORDED = "Recorded"
+    HISTORY_UNAVAILABLE = "HistoryUnavailable"
+    SOURCES_READY = "SourcesReady"
+
+
+class SourceReason(enum.StrEnum):
+    """Reasons of a QuerySource's condition ``Ready``."""
+
+    CLAIM_FOUND = "ClaimFound"
+    CLAIM_NOT_FOUND = "ClaimNotFound"
+    CLAIM_RESERVED = "ClaimReserved"
 
 
 class ExportState(enum.StrEnum):

@@ -33,3 +33,6 @@ def after(moment: dt.datetime, seconds: float) -> dt.datetime:
 def seconds_between(start: dt.datetime, end: dt.datetime) -> float:
     """Seconds from ``start`` to ``end``, never negative: two machines' clocks differ."""
     return max(0.0, (end - start).total_seconds())
+
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)

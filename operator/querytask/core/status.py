@@ -1,0 +1,262 @@
+"""The status that a task is to have, written whole from what was observed: never a change to what happened to stand there.
+
+For ``decide``. One function for each phase; all go through ``_compose``, which carries over what must not be lost, sets every condition, and cuts
+the whole to the size that the API server takes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from querytask import names
+from querytask.api import bounds, durations
+from querytask.api.metadata import Condition as ApiCondition
+from querytask.api.metadata import set_condition
+from querytask.api.task_spec import Compression, Format
+from querytask.api.task_status import CancelStatus, ErrorCategory, ExportStatus, Result, Statistics, TaskError, TaskStatus
+from querytask.core import clock
+from querytask.core.conclusion import End
+from querytask.core.observed import Observed
+from querytask.names import CancelStep, Condition, ConditionReason, ExportState, Phase, Reason
+from querytask_worker.contract import Manifest
+
+MOST_PROGRESS = 99
+"""While running; 100 is said of a task that has succeeded, and of no other."""
+
+
+def queued(o: Observed, now: dt.datetime, reason: Reason, message: str, *, attempt: int | None = None) -> TaskStatus:
+    """Queued: waiting for something, or for the container of ``attempt`` to start."""
+    shown = attempt if attempt is not None else o.task.status.attempt
+    return _compose(
+        o,
+        now,
+        phase=Phase.QUEUED,
+        reason=reason,
+        message=message,
+        attempt=shown,
+        pod_name=names.pod_name(o.task.metadata.uid, shown) if shown else None,
+        started_at=None,
+        progress=None,
+    )
+
+
+def running(o: Observed, now: dt.datetime) -> TaskStatus:
+    """Running: the container has started."""
+    pod, told = o.pod, o.mailbox.progress
+    percent = told.percent if told is not None and told.attempt == o.attempt else None
+    return _compose(
+        o,
+        now,
+        phase=Phase.RUNNING,
+        reason=Reason.STARTED,
+        message=f"attempt {o.attempt} runs" + (f" on node {pod.node}" if pod and pod.node else ""),
+        attempt=o.attempt,
+        pod_name=names.pod_name(o.task.metadata.uid, o.attempt),
+        started_at=_started_at(o),
+        progress=None if percent is None else min(MOST_PROGRESS, max(percent, _last_progress(o))),
+    )
+
+
+def cancelling(o: Observed, now: dt.datetime) -> TaskStatus:
+    """Cancelling: a stop was asked for, and the worker is not known to be gone."""
+    return _compose(
+        o,
+        now,
+        phase=Phase.CANCELLING,
+        reason=Reason.CANCEL_REQUESTED,
+        message="the worker is being stopped",
+        attempt=o.attempt,
+        pod_name=names.pod_name(o.task.metadata.uid, o.attempt),
+        started_at=_started_at(o),
+        cancel=_cancel(o, now, CancelStep.REQUESTED),
+    )
+
+
+def finished(o: Observed, now: dt.datetime, end: End) -> TaskStatus:
+    """Succeeded, Failed or Cancelled: the end that the task keeps."""
+    completed = o.memory.completed_at or end.at or now
+    started = _started_at(o) or (clock.parse(end.outcome.started_at) if end.outcome else None)
+    if end.manifest is not None and started is None:
+        started = clock.parse(end.manifest.started_at)
+    taken = None if started is None else clock.seconds_between(started, completed)
+    return _compose(
+        o,
+        now,
+        phase=end.phase,
+        reason=end.reason,
+        message=end.message,
+        attempt=o.attempt or None,
+        pod_name=names.pod_name(o.task.metadata.uid, o.attempt) if o.attempt else None,
+        started_at=started,
+        completed_at=completed,
+        execution_seconds=taken,
+        duration=None if taken is None else durations.brief(taken),
+        progress=100 if end.phase is Phase.SUCCEEDED else None,
+        result=_result(end.manifest),
+        export=_export(o, end.manifest),
+        cancel=_cancelled(o, now, end, completed),
+        error=_error(end),
+        statistics=_statistics(o, end, started),
+    )
+
+
+def remembered(o: Observed, now: dt.datetime) -> TaskStatus:
+    """The end that the history holds, for an object whose own status was not written before a crash."""
+    memory = o.memory
+    end = End(Phase(str(memory.phase)), Reason(str(memory.reason)), memory.message or "", memory.completed_at)
+    return finished(o, now, end)
+
+
+def unrecorded(status: TaskStatus, now: dt.datetime, message: str) -> TaskStatus:
+    """``status``, saying that the history could not take it."""
+    condition = _condition(Condition.RECORDED, False, ConditionReason.HISTORY_UNAVAILABLE, message, now, status.observed_generation or 0)
+    return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, condition)}))
+
+
+def _compose(o: Observed, now: dt.datetime, **fields: Any) -> TaskStatus:
+    old = o.task.status
+    kept = {"cancel": old.cancel, "statistics": old.statistics, "progress": old.progress}
+    status = TaskStatus.model_construct(
+        **TaskStatus().__dict__
+        | kept
+        | {"observed_generation": o.task.metadata.generation, "queued_at": old.queued_at or o.memory.queued_at or now}
+        | fields
+        | {"message": bounds.text(fields["message"], bounds.MESSAGE)}
+    )
+    return bounds.fit(status.model_copy(update={"conditions": _conditions(o, status, now)}))
+
+
+# the conditions
+
+
+def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiCondition, ...]:
+    phase, reason, generation = status.phase, str(status.reason), o.task.metadata.generation
+    over = phase in names.TERMINAL_PHASES
+    published = status.result is not None
+    scheduled = o.pod is not None or reason == Reason.POD_PENDING or status.started_at is not None
+    rows: list[tuple[str, bool | None, str]] = [
+        (Condition.SCHEDULED, scheduled, ConditionReason.POD_CREATED if scheduled else reason),
+        (Condition.STARTED, status.started_at is not None, Reason.STARTED if status.started_at else reason),
+        (Condition.EXPORTED, *_exported(o, over, published, reason)),
+        (Condition.RECORDED, True, ConditionReason.RECORDED),
+        (Condition.FINISHED, over, reason if over else ConditionReason.UNFINISHED),
+        (Condition.SUCCEEDED, phase is Phase.SUCCEEDED if over else None, reason if over else ConditionReason.UNFINISHED),
+    ]
+    if o.task.spec.sources and not over:
+        problem = next((source for source in o.sources if source.problem), None)
+        rows.append((Condition.SOURCES_READY, problem is None, problem.problem if problem and problem.problem else "SourcesReady"))
+    conditions = o.task.status.conditions
+    for kind, truth, why in rows:
+        message = (status.message or "") if truth is False and why == reason else ""
+        conditions = set_condition(conditions, _condition(kind, truth, why, message, now, generation))
+    return conditions
+
+
+def _exported(o: Observed, over: bool, published: bool, reason: str) -> tuple[bool | None, str]:
+    if o.task.spec.export is None:
+        return False, ConditionReason.NOT_APPLICABLE
+    if published:
+        return True, ConditionReason.PUBLISHED
+    return (False, reason) if over else (None, ConditionReason.UNFINISHED)
+
+
+def _condition(kind: str, truth: bool | None, reason: str, message: str, now: dt.datetime, generation: int) -> ApiCondition:
+    return ApiCondition.model_construct(
+        type=str(kind),
+        status={True: "True", False: "False", None: "Unknown"}[truth],
+        reason=str(reason),
+        message=bounds.text(message, bounds.CONDITION_MESSAGE // 2),
+        last_transition_time=now.replace(microsecond=0),
+        observed_generation=generation,
+    )
+
+
+# the parts of an end
+
+
+def _result(manifest: Manifest | None) -> Result | None:
+    if manifest is None:
+        return None
+    columns = ((column.name, column.type) for column in manifest.columns)
+    return bounds.result(manifest.rows, columns, manifest.preview.rows, manifest.preview.truncated)
+
+
+def _export(o: Observed, manifest: Manifest | None) -> ExportStatus:
+    if manifest is None:
+        return ExportStatus(state=ExportState.NOT_APPLICABLE)
+    expires = clock.parse(manifest.expires_at)
+    if not manifest.files:
+        return ExportStatus(state=ExportState.NOT_APPLICABLE, expires_at=expires)
+    directory = names.export_directory(o.task.metadata.namespace, o.task.metadata.uid)
+    first = manifest.files[0]
+    return ExportStatus(
+        state=ExportState.AVAILABLE,
+        path=f"{directory}/{manifest.attempt}/{first.name}",
+        format=Format(str(manifest.format)),
+        compression=Compression(str(manifest.compression)),
+        bytes=sum(file.bytes for file in manifest.files),
+        rows=manifest.rows,
+        sha256=first.sha256,
+        files=len(manifest.files),
+        expires_at=expires,
+    )
+
+
+def _error(end: End) -> TaskError | None:
+    if end.phase is not Phase.FAILED:
+        return None
+    told = end.error
+    return TaskError(
+        category=ErrorCategory(told.category if told else "Internal"),
+        code=end.reason,
+        message=bounds.text(end.message, bounds.ERROR_MESSAGE),
+        position=told.position if told else None,
+        retryable=told.retryable if told else False,
+    )
+
+
+def _statistics(o: Observed, end: End, started: dt.datetime | None) -> Statistics:
+    told = end.manifest.statistics if end.manifest else end.outcome.statistics if end.outcome else None
+    first = o.memory.first_granted_at or o.granted_at
+    start = None
+    if started is not None and o.granted_at is not None:
+        start = clock.seconds_between(o.granted_at, started) + ((told.start_seconds or 0.0) if told else 0.0)
+    return Statistics(
+        queue_seconds=None if first is None else clock.seconds_between(o.created_at, first),
+        start_seconds=start,
+        engine_seconds=told.engine_seconds if told else None,
+        export_seconds=told.export_seconds if told else None,
+        peak_memory_bytes=told.peak_memory_bytes if told else None,
+        spill_bytes=told.spill_bytes if told else None,
+    )
+
+
+def _started_at(o: Observed) -> dt.datetime | None:
+    if o.task.status.attempt == o.attempt and o.task.status.started_at is not None:
+        return o.task.status.started_at
+    return o.pod.started_at if o.pod else None
+
+
+def _last_progress(o: Observed) -> int:
+    return (o.task.status.progress or 0) if o.task.status.attempt == o.attempt else 0
+
+
+# cancelling
+
+
+def _cancel(o: Observed, now: dt.datetime, step: CancelStep) -> CancelStatus:
+    old = o.task.status.cancel
+    reason = o.task.metadata.annotations.get(names.CANCEL_REASON_ANNOTATION)
+    return CancelStatus(
+        requested_at=old.requested_at if old else now,
+        reason=bounds.text(reason, bounds.CANCEL_REASON) if reason else None,
+        step=step,
+    )
+
+
+def _cancelled(o: Observed, now: dt.datetime, end: End, completed: dt.datetime) -> CancelStatus | None:
+    if end.phase is not Phase.CANCELLED:
+        return o.task.status.cancel
+    step = end.cancel_step or (o.task.status.cancel.step if o.task.status.cancel else CancelStep.KILLED)
+    return _cancel(o, now, step).model_copy(update={"finished_at": max(completed, _cancel(o, now, step).requested_at)})

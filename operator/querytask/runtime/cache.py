@@ -1,0 +1,168 @@
+"""The last that was seen of the cluster: unfinished tasks, worker pods, sources and claims of one namespace.
+
+For the reconciler, which treats it as a hint: whatever matters (a pod that is not there, a task about to start) it asks the API server again.
+Events update it, the answer to a write of our own updates it at once, and every full resync replaces it. Finished tasks are not kept, so that
+ten thousand of them cost nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from querytask import names
+from querytask.core import podstate
+from querytask.core.podstate import PodState
+
+Raw = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """What the work queue holds: an object, by kind and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Cache:
+    """The caches of one namespace; every ``put`` and ``drop`` tells the keys that it concerns, none where it changed nothing."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self.tasks: dict[str, Raw] = {}
+        self.sources: dict[str, Raw] = {}
+        self.claims: dict[str, Raw] = {}
+        self._pods: dict[str, dict[str, PodState]] = {}
+        self._owners: dict[str, str] = {}
+
+    # tasks
+
+    def put_task(self, task: Raw) -> list[Key]:
+        """Take a task as seen; an older version than the one here is left alone, a finished one dropped."""
+        name = task["metadata"]["name"]
+        if not _newer(task, self.tasks.get(name)):
+            return []
+        if task.get("status", {}).get("phase") in names.TERMINAL_PHASES:
+            self.tasks.pop(name, None)
+        else:
+            task["metadata"].pop("managedFields", None)
+            self.tasks[name] = task
+        return [self.task_key(name)]
+
+    def drop_task(self, name: str) -> list[Key]:
+        """Forget a task: it is gone, or finished."""
+        self.tasks.pop(name, None)
+        return [self.task_key(name)]
+
+    def task_key(self, name: str) -> Key:
+        """The key of the task of that name."""
+        return Key(names.TASK_KIND, self._namespace, name)
+
+    # pods
+
+    def put_pod(self, pod: Raw) -> list[Key]:
+        """Take a worker pod as seen."""
+        state = podstate.read(pod)
+        known = self._pods.setdefault(task_uid(pod), {})
+        if known.get(state.name) == state:
+            return []
+        known[state.name] = state
+        self._owners[task_uid(pod)] = owner_name(pod)
+        return [self.task_key(owner_name(pod))]
+
+    def drop_pod(self, pod: Raw) -> list[Key]:
+        """A pod is said to be gone; its last state stays, so marked, for whoever concludes how the attempt ended."""
+        uid, state = task_uid(pod), podstate.read(pod)
+        self._owners[uid] = owner_name(pod)
+        self._pods.setdefault(uid, {})[state.name] = dataclasses.replace(state, gone=True)
+        return [self.task_key(owner_name(pod))]
+
+    def pods_of(self, uid: str) -> tuple[PodState, ...]:
+        """The pods of the task with that uid, the oldest attempt first."""
+        return tuple(sorted(self._pods.get(uid, {}).values(), key=lambda pod: pod.attempt))
+
+    def forget_pods(self, uid: str, gone: Iterable[str]) -> None:
+        """The pods of these names are gone and nobody needs their last state any more."""
+        known = self._pods.get(uid, {})
+        for name in gone:
+            known.pop(name, None)
+        if not known:
+            self._pods.pop(uid, None)
+            self._owners.pop(uid, None)
+
+    def pod_owners(self) -> dict[str, str]:
+        """The names of the tasks that own a pod, by uid."""
+        return dict(self._owners)
+
+    # what tasks depend on
+
+    def put_source(self, source: Raw) -> list[Key]:
+        """Take a source as seen; its own key, and every waiting task that names it."""
+        name = source["metadata"]["name"]
+        if not _newer(source, self.sources.get(name)):
+            return []
+        self.sources[name] = source
+        return [Key(names.SOURCE_KIND, self._namespace, name), *self._users(name)]
+
+    def drop_source(self, name: str) -> list[Key]:
+        """A source is gone."""
+        self.sources.pop(name, None)
+        return self._users(name)
+
+    def put_claim(self, claim: Raw) -> list[Key]:
+        """Take a claim as seen; the sources on it."""
+        self.claims[claim["metadata"]["name"]] = {"metadata": {"name": claim["metadata"]["name"]}}
+        return self._sources_on(claim["metadata"]["name"])
+
+    def drop_claim(self, name: str) -> list[Key]:
+        """A claim is gone."""
+        self.claims.pop(name, None)
+        return self._sources_on(name)
+
+    def _users(self, source: str) -> list[Key]:
+        return [
+            self.task_key(name) for name, task in self.tasks.items() if source in task.get("spec", {}).get("sources", ())
+        ]
+
+    def _sources_on(self, claim: str) -> list[Key]:
+        return [
+            Key(names.SOURCE_KIND, self._namespace, name)
+            for name, source in self.sources.items()
+            if source.get("spec", {}).get("volume", {}).get("claimName") == claim
+        ]
+
+    # resync
+
+    def replace(self, *, tasks: list[Raw], pods: list[Raw], sources: list[Raw], claims: list[Raw]) -> set[Key]:
+        """Put what a full list has said in place of everything; the keys of all that is or was here."""
+        concerned = {self.task_key(name) for name in (*self.tasks, *self._owners.values())}
+        listed = {task["metadata"]["name"] for task in tasks}
+        for name in [name for name in self.tasks if name not in listed]:
+            del self.tasks[name]
+        concerned.update(key for task in tasks for key in self.put_task(task))
+        self._pods, self._owners = {}, {}
+        concerned.update(key for pod in pods for key in self.put_pod(pod))
+        self.sources = {source["metadata"]["name"]: source for source in sources}
+        self.claims = {claim["metadata"]["name"]: {"metadata": {"name": claim["metadata"]["name"]}} for claim in claims}
+        concerned.update(self.task_key(name) for name in self.tasks)
+        concerned.update(Key(names.SOURCE_KIND, self._namespace, name) for name in self.sources)
+        return concerned
+
+
+def task_uid(pod: Raw) -> str:
+    """The uid of the task that a worker pod is labelled with."""
+    return str(pod["metadata"].get("labels", {}).get(names.TASK_UID_LABEL, ""))
+
+
+def owner_name(pod: Raw) -> str:
+    """The name of the task of a worker pod."""
+    return str(pod["metadata"].get("annotations", {}).get(names.TASK_NAME_ANNOTATION, ""))
+
+
+def _newer(seen: Raw, known: Raw | None) -> bool:
+    """Whether ``seen`` is news; another uid always is. Versions of one object grow, as Kubernetes 1.35 promises of all."""
+    if known is None or seen["metadata"]["uid"] != known["metadata"]["uid"]:
+        return True
+    return int(seen["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
