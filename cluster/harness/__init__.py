@@ -6,6 +6,6 @@ manager. Only the standard library is imported, so that it runs before anything 
 
 from cluster.harness.controlplane import GARBAGE_COLLECTORS, ControlPlane
 from cluster.harness.errors import HarnessError
+from cluster.harness.node import Node
 
-
-__all__ = ["GARBAGE_COLLECTORS", "ControlPlane", "HarnessError"]
+__all__ = ["GARBAGE_COLLECTORS", "ControlPlane", "HarnessError", "Node"]

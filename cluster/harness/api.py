@@ -11,6 +11,7 @@ from cluster.harness.errors import ApiError
 from cluster.harness.pki import Pki
 
 Json = dict[str, Any]
+CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Api:
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers={
+                "Content-Type": CONTENT_TYPES.get(method, "application/json"),
+                "Accept": "application/json",
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=seconds, context=self.context) as answer:

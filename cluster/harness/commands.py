@@ -26,7 +26,9 @@ def run(argv: Sequence[str], *, stdin: str = "", cwd: Path | None = None, second
     except subprocess.TimeoutExpired:
         raise CommandError(f"`{command}` must be done within {seconds:g} s, but was not") from None
     if done.returncode != 0:
-        raise CommandError(f"`{command}` failed with exit code {done.returncode}:\n{tail(done.stderr or done.stdout)}")
+        raise CommandError(
+            f"`{command}` failed with exit code {done.returncode}:\n{tail(done.stderr or done.stdout)}"
+        )
     return done.stdout
 
 

@@ -84,7 +84,9 @@ class ControlPlane:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -249,5 +251,7 @@ class ControlPlane:
             if code is not None:
                 raise PartError(f"{name} ended with exit code {code}:\n{tail_of(self.log(name))}")
             if time.monotonic() > deadline:
-                raise PartError(f"{name} must be ready within {READY_SECONDS:g} s:\n{tail_of(self.log(name))}")
+                raise PartError(
+                    f"{name} must be ready within {READY_SECONDS:g} s:\n{tail_of(self.log(name))}"
+                )
             time.sleep(0.05)

@@ -42,7 +42,10 @@ def _write(file: Path, endpoint: Endpoint, user: dict[str, str], namespace: str)
         "clusters": [{"name": "querytask", "cluster": cluster}],
         "users": [{"name": "querytask", "user": user}],
         "contexts": [
-            {"name": "querytask", "context": {"cluster": "querytask", "user": "querytask", "namespace": namespace}}
+            {
+                "name": "querytask",
+                "context": {"cluster": "querytask", "user": "querytask", "namespace": namespace},
+            }
         ],
         "current-context": "querytask",
     }

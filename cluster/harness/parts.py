@@ -54,7 +54,9 @@ def etcd(binary: Path, place: EtcdPlace) -> list[str]:
     ]
 
 
-def apiserver(binary: Path, place: ServerPlace, etcd_url: str, pki: Pki, extra: Sequence[str] = ()) -> list[str]:
+def apiserver(
+    binary: Path, place: ServerPlace, etcd_url: str, pki: Pki, extra: Sequence[str] = ()
+) -> list[str]:
     """RBAC is on, and the admission plugins are Kubernetes' defaults and NodeRestriction."""
     return [
         str(binary),

@@ -81,7 +81,17 @@ class Pki:
             + ["-keyout", str(self.key(identity.name)), "-out", str(request)]
         )
         run(
-            ["openssl", "x509", "-req", "-in", str(request), "-CA", str(self.authority), "-CAkey", str(self.key("ca"))]
+            [
+                "openssl",
+                "x509",
+                "-req",
+                "-in",
+                str(request),
+                "-CA",
+                str(self.authority),
+                "-CAkey",
+                str(self.key("ca")),
+            ]
             + ["-CAcreateserial", "-days", DAYS, "-extfile", str(extensions)]
             + ["-out", str(self.certificate(identity.name))]
         )

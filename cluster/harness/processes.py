@@ -44,7 +44,9 @@ class ProcessRef:
         """Whether anything of its group still runs. The kernel reuses no number that a group still bears."""
         if self.boot != boot_id():
             return False
-        return any(s.group == self.pid and s.started >= self.started and s.state != "Z" for _, s in all_stats())
+        return any(
+            s.group == self.pid and s.started >= self.started and s.state != "Z" for _, s in all_stats()
+        )
 
 
 def boot_id() -> str:
