@@ -11,6 +11,8 @@ from decimal import Decimal
 MAX_LENGTH = 32
 PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
 
+EXAMPLES = "500m, 2, 512Mi or 4Gi"
+
 _WHOLE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?")
 _BINARY = {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
 _DECIMAL = {letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", start=1)}
@@ -52,7 +54,7 @@ def _exact(text: str | int) -> Decimal:
     spelled = str(text) if isinstance(text, int) and not isinstance(text, bool) else text
     match = _WHOLE.fullmatch(spelled) if isinstance(spelled, str) else None
     if match is None:
-        raise ValueError(f'must be a quantity such as 500m, 2, 512Mi or 4Gi, not "{str(text)[:80]}"')
+        raise ValueError(f'must be a quantity such as {EXAMPLES}, not "{str(text)[:80]}"')
     number, suffix = Decimal(match.group(1)), match.group(2) or ""
     if suffix in _FACTORS:
         return number * _FACTORS[suffix]

@@ -67,22 +67,28 @@ class Duration(Spelling):
         return durations.write(number)
 
     def schema(self) -> dict[str, Any]:
-        """A pattern for the text, ``minimum`` and ``maximum`` for integers, a rule for the bounds of the
-        text."""
+        """``minimum`` and ``maximum`` for integers, rules for the text: its grammar, then its bounds."""
         total = " + ".join(
             [
                 *(_unit(unit, size) for unit, size in durations.UNITS.items()),
                 "double('0' + self.find('^[0-9.]+$'))",
             ]
         )
-        rule = Rule(
-            f"type(self) == int || [{total}].all(found, found >= {self.least}.0 && found <= {self.most}.0)",
+        well_formed = f"self.matches('{_cel(durations.PATTERN)}')"
+        grammar = Rule(
+            f"type(self) == int || {well_formed}",
+            f"must be a duration such as {durations.EXAMPLES}",
+            '; not "%s"',
+            ("self",),
+        )
+        bounds = Rule(
+            f"type(self) == int || !{well_formed} || [{total}].all(found, found >= {self.least}.0 && found <= {self.most}.0)",
             self.bounds(),
             ", not %s",
             ("self",),
         )
-        text = _int_or_string(durations.PATTERN, durations.MAX_LENGTH, self.least, self.most)
-        return text | validations(rule)
+        text = _int_or_string(durations.MAX_LENGTH, self.least, self.most)
+        return text | validations(grammar, bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +96,22 @@ class Quantity(Spelling):
     """A Kubernetes quantity."""
 
     def schema(self) -> dict[str, Any]:
-        """A pattern, and a rule that compares as the API server itself compares quantities."""
+        """Rules for the grammar and for the bounds, compared as the API server itself compares quantities."""
         amount, least, most = "quantity(string(self))", self.write(self.least), self.write(self.most)
-        rule = Rule(
-            f"{amount}.compareTo(quantity('{least}')) >= 0 && {amount}.compareTo(quantity('{most}')) <= 0",
+        well_formed = f"string(self).matches('{_cel(quantities.PATTERN)}')"
+        grammar = Rule(
+            well_formed,
+            f"must be a quantity such as {quantities.EXAMPLES}",
+            '; not "%s"',
+            ("self",),
+        )
+        bounds = Rule(
+            f"!{well_formed} || ({amount}.compareTo(quantity('{least}')) >= 0 && {amount}.compareTo(quantity('{most}')) <= 0)",
             self.bounds(),
             ", not %s",
             ("self",),
         )
-        return _int_or_string(quantities.PATTERN, quantities.MAX_LENGTH, 0, self.most) | validations(rule)
+        return _int_or_string(quantities.MAX_LENGTH, 0, self.most) | validations(grammar, bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +144,17 @@ def _unit(unit: str, factor: int) -> str:
     return f"double('0' + self.find('[0-9.]+{unit}').replace('{unit}', '')) * {factor}.0"
 
 
-def _int_or_string(pattern: str, length: int, least: int, most: int) -> dict[str, Any]:
+def _cel(pattern: str) -> str:
+    """A pattern as it stands inside a CEL string."""
+    return pattern.replace("\\", "\\\\")
+
+
+def _int_or_string(length: int, least: int, most: int) -> dict[str, Any]:
     return {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": True,
         "minLength": 1,
         "maxLength": length,
-        "pattern": pattern,
         "minimum": least,
         "maximum": most,
     }

@@ -19,10 +19,12 @@ from querytask.api.spellings import Cpu, Duration, Size
 SECOND, HOUR, DAY = 1, 3_600, 86_400
 MI, GI, TI = 2**20, 2**30, 2**40
 SQL_BYTES = 65_536
+MOST_CHARACTERS, MOST_ELEMENTS = 262_144, 50_000
+"""Of all values of all parameters together: an object that etcd, every cache and every list can hold."""
 PARAMETER_TYPE = (
     r"^(BOOLEAN|U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE"
-    r"|DECIMAL(\([0-9]{1,2}(, ?[0-9]{1,2})?\))?"
-    r"|VARCHAR|BLOB|DATE|TIME|TIMESTAMP|TIMESTAMPTZ|INTERVAL|UUID)(\[\])?$"
+    r"|DECIMAL([(][0-9]{1,2}(, ?[0-9]{1,2})?[)])?"
+    r"|VARCHAR|BLOB|DATE|TIME|TIMESTAMP|TIMESTAMPTZ|INTERVAL|UUID)([[][]])?$"
 )
 
 
@@ -76,15 +78,24 @@ class Parameter(Model):
 
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """Name of the parameter, without the dollar sign: `minutes` is used as `$minutes`."""
-    type: Annotated[str, Field(min_length=1, max_length=32, pattern=PARAMETER_TYPE)]
+    type: Annotated[str, Field(min_length=1, max_length=32)] = Field(
+        json_schema_extra=validations(
+            Rule(
+                f"self.matches('{PARAMETER_TYPE}')",
+                "must be a DuckDB type in capitals, such as INTEGER, DECIMAL(18,3) or VARCHAR, with [] for a list",
+                '; not "%s"',
+                ("self",),
+            )
+        )
+    )
     """DuckDB type in capitals, such as INTEGER, DECIMAL(18,3), TIMESTAMPTZ or VARCHAR; with [] at its end
     it is a list of that type."""
     value: Annotated[str, Field(max_length=32_768)] | None = None
     """The value as text, always quoted, so that no digit is lost: "60", "2026-01-31", "true". Absent means
     NULL."""
-    values: (
-        Annotated[tuple[Annotated[str, Field(max_length=1_024)], ...], Field(max_length=10_000)] | None
-    ) = None
+    values: Annotated[tuple[Annotated[str, Field(max_length=1_024)], ...], Field(max_length=5_000)] | None = (
+        None
+    )
     """The elements of a list, each as text. Only for types that end in []; absent means NULL, [] is the
     empty list."""
 
@@ -162,9 +173,21 @@ class Retry(Model):
     meanwhile."""
 
 
+VALUES_RULE = Rule(
+    "!has(self.parameters) || ("
+    f"self.parameters.map(p, has(p.values) ? p.values.size() : 0).sum() <= {MOST_ELEMENTS} && "
+    "self.parameters.map(p, (has(p.value) ? p.value.size() : 0) + "
+    f"(has(p.values) ? p.values.map(v, v.size()).sum() : 0)).sum() <= {MOST_CHARACTERS})",
+    f"must hold at most {MOST_CHARACTERS} characters and {MOST_ELEMENTS} list elements in all values together",
+    path=".parameters",
+)
+
+
 class TaskSpec(Model):
     """The query and how it is to be run. Nothing here but cancel, priority while Queued, and
     ttlAfterFinished may change later."""
+
+    model_config = ConfigDict(json_schema_extra=validations(VALUES_RULE))
 
     sql: Annotated[str, Field(min_length=1, max_length=SQL_BYTES)] = Field(
         json_schema_extra=validations(
@@ -182,7 +205,8 @@ class TaskSpec(Model):
         default=(),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    """Values for the `$name`s of the SQL; each of them must be here, and no other."""
+    """Values for the `$name`s of the SQL; each of them must be here, and no other. All values together have at
+    most 262144 characters."""
     sources: Annotated[tuple[DnsLabel, ...], Field(max_length=16)] = Field(
         default=(), json_schema_extra={"x-kubernetes-list-type": "set"}
     )
