@@ -1,1 +1,1 @@
-"""The only input and output: the API server, the history, the exports volume. Each translates its library's errors to ours."""
+"""The only input and output: the API server, the history, the exports volume; each with our own errors."""

@@ -1,6 +1,8 @@
-"""The history: every task, attempt, export and transition, in a database that outlives objects, pods and the operator.
+"""The history: every task, attempt, export and transition, in a database that outlives objects, pods and
+the operator.
 
-The only package that knows SQL. ``open_history`` makes the ``Store`` that the others are given; ``records`` says what goes in.
+The only package that knows SQL. ``open_history`` makes the ``Store`` that the others are given; ``records``
+says what goes in.
 """
 
 from querytask.adapters.store.history import open_history

@@ -1,7 +1,8 @@
-"""What the rest of the operator may ask of the history. A ``Protocol``, so that nobody needs the database library to say what they need.
+"""What the rest of the operator may ask of the history. A ``Protocol``, so that nobody needs the database
+library to say what they need.
 
-Every method is safe to repeat. Each raises ``StoreUnavailable`` when the history cannot be read or written now, and ``StoreCorrupt`` when
-its file is damaged; a write that raised has changed nothing.
+Every method is safe to repeat. Each raises ``StoreUnavailable`` when the history cannot be read or written
+now, and ``StoreCorrupt`` when its file is damaged; a write that raised has changed nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from querytask.adapters.store.records import (
+    GONE,
     AttemptRecord,
     DueExport,
     Ending,
@@ -37,11 +39,13 @@ class Store(Protocol):
     ) -> StoredTask:
         """Write one step of a task in one transaction, durably, and return the rows as they then stand.
 
-        Which fields win is said in ``records``. A terminal phase never changes: compare the phase of what comes back.
+        Which fields win is said in ``records``. A terminal phase never changes: compare the phase of what
+        comes back.
         """
 
-    async def close_deleted(self, uid: str, at: Moment, ending: Ending = Ending()) -> StoredTask | None:
-        """Note that the object is gone since ``at``, and give the row ``ending`` unless it has its end; ``None`` when there is no row."""
+    async def close_deleted(self, uid: str, at: Moment, ending: Ending = GONE) -> StoredTask | None:
+        """Note that the object is gone since ``at``, and give the row ``ending`` unless it has its end;
+        ``None`` when there is no row."""
 
     async def get(self, uid: str) -> StoredTask | None:
         """Everything of one task but its transitions."""
@@ -53,16 +57,19 @@ class Store(Protocol):
         """Tasks that have no end yet and whose object is not known to be deleted."""
 
     async def find_open(self, namespace: str, name: str) -> list[str]:
-        """The uids of the open tasks of that name: more than one when an object was deleted and made anew unseen."""
+        """The uids of the open tasks of that name: more than one when an object was deleted and made anew
+        unseen."""
 
     async def present_tasks(self, namespace: str, after: str = "", limit: int = 1000) -> list[TaskKey]:
-        """All tasks whose object is not known to be deleted, finished ones too, by uid, from the first one after ``after``."""
+        """All tasks whose object is not known to be deleted, finished ones too, by uid, from the first one
+        after ``after``."""
 
     async def states(self, uids: Collection[str]) -> Mapping[str, TaskState]:
         """What the collector must know of those tasks; a uid without a row is missing in the answer."""
 
     async def due_exports(self, now: Moment, limit: int = 100) -> list[DueExport]:
-        """Exports of finished tasks whose time is over and whose files were not removed yet, the earliest first."""
+        """Exports of finished tasks whose time is over and whose files were not removed yet, the earliest
+        first."""
 
     async def mark_export(self, uid: str, state: str, at: Moment) -> None:
         """The files are gone since ``at``; ``NotApplicable`` stays, every other state becomes ``state``."""
@@ -71,22 +78,26 @@ class Store(Protocol):
         """The published manifest names another time than the row does: the manifest is right."""
 
     async def ttl_due(self, now: Moment, limit: int = 100) -> list[TaskKey]:
-        """Tasks whose ``ttl_due_at`` has come and whose object is not known to be deleted, the earliest first."""
+        """Tasks whose ``ttl_due_at`` has come and whose object is not known to be deleted, the earliest
+        first."""
 
     async def next_ttl(self) -> Moment | None:
         """The earliest ``ttl_due_at`` of an object that is there."""
 
     async def phases(self) -> Mapping[str, PhaseFigures]:
-        """Tasks by phase, of those whose object is not known to be deleted: for the metrics, at each scrape."""
+        """Tasks by phase, of those whose object is not known to be deleted: for the metrics, at each
+        scrape."""
 
     async def ping(self) -> None:
         """Write, durably, and come back: what readiness asks."""
 
     async def integrity_check(self) -> None:
-        """Read every page and compare indexes with tables; raises ``StoreCorrupt``. Seconds for each gigabyte."""
+        """Read every page and compare indexes with tables; raises ``StoreCorrupt``. Seconds for each
+        gigabyte."""
 
     async def backup(self, path: Path) -> None:
-        """Copy the history to ``path`` while it is in use, whole or not at all; the copy is checked before it takes its name."""
+        """Copy the history to ``path`` while it is in use, whole or not at all; the copy is checked before
+        it takes its name."""
 
     async def close(self) -> None:
         """Finish what was asked for and let go of the file."""

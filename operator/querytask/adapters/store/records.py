@@ -1,8 +1,9 @@
-"""What goes into the history and what comes out of it: frozen values, without a type of the database library among them.
+"""What goes into the history and what comes out of it: frozen values, without a type of the database
+library among them.
 
-For the reconciler, which writes them, the collector and the API, which read them. Times are aware ``datetime``s, kept to the millisecond.
-Columns, errors, previews and files are the worker's own messages (``querytask_worker.contract``), so that a result looks the same in the
-mailbox, in the object and here.
+For the reconciler, which writes them, the collector and the API, which read them. Times are aware
+``datetime``s, kept to the millisecond. Columns, errors, previews and files are the worker's own messages
+(``querytask_worker.contract``), so that a result looks the same in the mailbox, in the object and here.
 
 Fields of a ``TaskRecord`` come in three kinds, and ``merge`` holds them to it:
 
@@ -123,7 +124,8 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRecord:
-    """The published files of a task. Also for a preview-only task (``NotApplicable``), whose directory expires all the same."""
+    """The published files of a task. Also for a preview-only task (``NotApplicable``), whose directory
+    expires all the same."""
 
     attempt: int
     """The attempt that published."""
@@ -196,6 +198,10 @@ class Ending:
     attempt: AttemptRecord | None = None
     export: ExportRecord | None = None
     source: str = "resync"
+
+
+GONE = Ending()
+"""The end of a task of which nothing more is known than that its object is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""How a value of a record lies in a column. For ``schema`` only.
+
+A time is a number of milliseconds since 1970 in UTC: eight bytes, ordered as the times are, so that a range
+of times is a range of an index, on every database alike; and no text format has to be trusted. Text drops
+lone surrogates, which JSON lets in and UTF-8 does not.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND = dt.timedelta(milliseconds=1)
+
+
+def millis(moment: dt.datetime) -> int:
+    """Milliseconds since 1970; raises ``ValueError`` for a time without a zone, which would mean another
+    time on another machine."""
+    if moment.tzinfo is None:
+        raise ValueError(f"a time in the history must have a zone, not {moment.isoformat()}")
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment(number: int) -> dt.datetime:
+    """The time that ``millis`` gave."""
+    return _EPOCH + number * _MILLISECOND
+
+
+def to_millisecond(value: dt.datetime) -> dt.datetime:
+    """The same time as it comes back from a column."""
+    return moment(millis(value))
+
+
+class Moment(sa.types.TypeDecorator[dt.datetime]):
+    """An aware ``datetime`` as milliseconds since 1970."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> int | None:
+        return None if value is None else millis(value)
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> dt.datetime | None:
+        return None if value is None else moment(value)
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text of any length."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else clean(str(value))
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """Whatever ``json`` can write, as compact text with its keys in the order of the record."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else clean(json_text(value))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON; raises ``TypeError`` or ``ValueError`` for what JSON has no words for."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def clean(text: str) -> str:
+    """``text`` with a question mark for each lone surrogate."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,167 @@
+"""The ``Store`` on SQLite: puts writer, readers, steps and queries together. The composition root opens it,
+everybody else is given it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from querytask import errors
+from querytask.adapters.store import backup, failures, filesystem, migrate, queries, sqlite, steps
+from querytask.adapters.store.columns import to_millisecond
+from querytask.adapters.store.interface import Store
+from querytask.adapters.store.readers import Readers
+from querytask.adapters.store.records import (
+    GONE,
+    AttemptRecord,
+    DueExport,
+    Ending,
+    ExportRecord,
+    Moment,
+    PhaseFigures,
+    StoredTask,
+    TaskKey,
+    TaskRecord,
+    TransitionRecord,
+)
+from querytask.adapters.store.writer import Writer
+from querytask.core.collection_facts import TaskState
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5.0
+"""How long a writer waits for another process that holds the file before it says ``Locked``."""
+READERS = 3
+
+
+def utc_now() -> Moment:
+    """The time of this machine."""
+    return dt.datetime.now(dt.UTC)
+
+
+async def open_history(
+    directory: Path,
+    clock: Callable[[], Moment] = utc_now,
+    *,
+    migrating: bool = True,
+    busy_seconds: float = BUSY_SECONDS,
+) -> Store:
+    """Open the history in ``directory``, make it where there is none, and bring it to this release's schema.
+
+    A process beside the operator passes ``migrating=False``: it finds the schema as it should be or is
+    refused. Raises ``StoreRefused`` for a network file system or an SQLite that is too old,
+    ``StoreSchemaTooNew``, ``StoreCorrupt``, and ``StoreUnavailable`` when the directory or the file cannot
+    be read and written.
+    """
+    return await asyncio.to_thread(_open, directory, clock, migrating, busy_seconds)
+
+
+def _open(directory: Path, clock: Callable[[], Moment], migrating: bool, busy_seconds: float) -> Store:
+    filesystem.check_local(directory)
+    path = directory / sqlite.FILE_NAME
+    if migrating:
+        _create(path)
+    prepare = migrate.migrate if migrating else migrate.check_current
+    engine = sqlite.writing(path, busy_seconds)
+    with failures.translated(path), engine.connect() as connection, connection.begin():
+        prepare(connection)
+    return SqliteHistory(path, clock, busy_seconds)
+
+
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o660))
+    except OSError as error:
+        raise errors.StoreUnavailable(f"{path} must be writable: {error.strerror}", "ReadOnly") from error
+
+
+class SqliteHistory:
+    """The history in one SQLite file; what each method does, ``Store`` says."""
+
+    def __init__(self, path: Path, clock: Callable[[], Moment], busy_seconds: float) -> None:
+        self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
+        self._writer = Writer(sqlite.writing(path, busy_seconds), path)
+        self._readers = Readers(sqlite.reading(path, busy_seconds, READERS), path, READERS)
+
+    async def record(
+        self,
+        task: TaskRecord,
+        attempt: AttemptRecord | None = None,
+        export: ExportRecord | None = None,
+        transitions: Sequence[TransitionRecord] = (),
+    ) -> StoredTask:
+        step, now = steps.Step(task, attempt, export, transitions), self._now()
+        return await self._write(lambda connection: steps.record(connection, step, now))
+
+    async def close_deleted(self, uid: str, at: Moment, ending: Ending = GONE) -> StoredTask | None:
+        now = self._now()
+        return await self._write(lambda connection: steps.close_deleted(connection, uid, at, ending, now))
+
+    async def mark_export(self, uid: str, state: str, at: Moment) -> None:
+        await self._write(lambda connection: steps.mark_export(connection, uid, state, at))
+
+    async def correct_expiry(self, uid: str, expires_at: Moment) -> None:
+        await self._write(lambda connection: steps.correct_expiry(connection, uid, expires_at))
+
+    async def get(self, uid: str) -> StoredTask | None:
+        return await self._readers.ask(lambda connection: queries.task(connection, uid))
+
+    async def transitions(self, uid: str) -> list[TransitionRecord]:
+        return await self._readers.ask(lambda connection: queries.steps(connection, uid))
+
+    async def open_tasks(self, namespace: str) -> list[TaskKey]:
+        return await self._readers.ask(lambda connection: queries.open_tasks(connection, namespace))
+
+    async def find_open(self, namespace: str, name: str) -> list[str]:
+        return await self._readers.ask(lambda connection: queries.find_open(connection, namespace, name))
+
+    async def present_tasks(self, namespace: str, after: str = "", limit: int = 1000) -> list[TaskKey]:
+        return await self._readers.ask(
+            lambda connection: queries.present_tasks(connection, namespace, after, limit)
+        )
+
+    async def states(self, uids: Collection[str]) -> Mapping[str, TaskState]:
+        return await self._readers.ask(lambda connection: queries.states(connection, uids))
+
+    async def due_exports(self, now: Moment, limit: int = 100) -> list[DueExport]:
+        return await self._readers.ask(lambda connection: queries.due_exports(connection, now, limit))
+
+    async def ttl_due(self, now: Moment, limit: int = 100) -> list[TaskKey]:
+        return await self._readers.ask(lambda connection: queries.ttl_due(connection, now, limit))
+
+    async def next_ttl(self) -> Moment | None:
+        return await self._readers.ask(queries.next_ttl)
+
+    async def phases(self) -> Mapping[str, PhaseFigures]:
+        return await self._readers.ask(queries.phases)
+
+    async def ping(self) -> None:
+        if not self._path.exists():
+            raise errors.StoreUnavailable(f"{self._path} is gone: somebody removed it while it was in use")
+        now = self._now()
+        await self._write(lambda connection: steps.beat(connection, now))
+
+    async def integrity_check(self) -> None:
+        await self._readers.ask(lambda connection: backup.check(connection, self._path))
+
+    async def backup(self, path: Path) -> None:
+        await self._readers.run(lambda: backup.copy(self._path, path, self._busy_seconds))
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._readers.close()
+        self._writer.close()
+
+    def _now(self) -> Moment:
+        return to_millisecond(self._clock())
+
+    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        return await asyncio.wrap_future(self._writer.submit(work))

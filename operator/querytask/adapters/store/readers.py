@@ -1,0 +1,55 @@
+"""The readers of the history: a few threads with a connection each that cannot write.
+
+For ``history``. A read is one short transaction: one that stays open would hold back the checkpoint and let
+the write-ahead log grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from querytask.adapters.store import failures
+
+T = TypeVar("T")
+
+
+class Readers:
+    """Runs questions on reading connections, off the event loop."""
+
+    def __init__(self, engine: sa.Engine, path: Path, threads: int) -> None:
+        self._engine, self._path = engine, path
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
+            threads, thread_name_prefix="history-reader"
+        )
+
+    async def ask(self, question: Callable[[sa.Connection], T]) -> T:
+        """The answer of ``question``, which is run in a transaction of its own."""
+        return await self.run(lambda: self._answer(question))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` on one of the threads."""
+        if self._pool is None:
+            raise failures.closed(self._path)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Wait for what is under way and let go of the connections; safe to repeat."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+            self._engine.dispose()
+
+    def _answer(self, question: Callable[[sa.Connection], T]) -> T:
+        try:
+            with failures.translated(self._path), self._engine.connect() as connection, connection.begin():
+                return question(connection)
+        except Exception as error:
+            if failures.is_fault(error) and failures.lasting(error):
+                self._engine.dispose()
+            raise

@@ -1,0 +1,108 @@
+"""Records to rows and back. For ``steps`` and ``queries``: where a column is renamed, this is the only code
+that learns of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from querytask.adapters.store.columns import clean
+from querytask.adapters.store.records import (
+    AttemptRecord,
+    CancelRecord,
+    ExportRecord,
+    ResultRecord,
+    TaskRecord,
+    TransitionRecord,
+)
+from querytask_worker.contract import Column, Error, File, Preview
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+_APART = frozenset({"sql", "cancel", "error", "result"})
+_ERROR = tuple(item.name for item in dataclasses.fields(Error))
+_CANCEL = tuple(item.name for item in dataclasses.fields(CancelRecord))
+
+
+def sql_hash(sql: str) -> str:
+    """The SHA-256 of the text, in hexadecimal."""
+    return hashlib.sha256(clean(sql).encode()).hexdigest()
+
+
+def of_task(task: TaskRecord) -> dict[str, Any]:
+    """The row of ``tasks``, but for ``updated_at``."""
+    row = {name: value for name, value in _shallow(task).items() if name not in _APART}
+    row["sql_hash"] = sql_hash(task.sql)
+    row |= {f"error_{name}": getattr(task.error, name, None) for name in _ERROR}
+    row |= {f"cancel_{name}": getattr(task.cancel, name, None) for name in _CANCEL}
+    return row
+
+
+def task_of(row: Row, result: ResultRecord | None) -> TaskRecord:
+    """The record of a row of ``tasks`` joined with ``queries``."""
+    names = {item.name for item in dataclasses.fields(TaskRecord)} - _APART
+    values = {name: row[name] for name in names}
+    values["error"] = Error(**{name: row[f"error_{name}"] for name in _ERROR}) if row["error_code"] else None
+    asked = row["cancel_requested_at"] is not None
+    values["cancel"] = CancelRecord(**{name: row[f"cancel_{name}"] for name in _CANCEL}) if asked else None
+    values |= {name: tuple(row[name]) for name in ("parameters", "sources")}
+    return TaskRecord(**values, sql=row["sql"], result=result)
+
+
+def of_result(result: ResultRecord) -> dict[str, Any]:
+    """The row of ``results``, but for ``uid``."""
+    return {
+        "rows": result.rows,
+        "columns": [_shallow(column) for column in result.columns],
+        "preview": list(result.preview.rows),
+        "truncated": result.preview.truncated,
+    }
+
+
+def result_of(row: Row) -> ResultRecord:
+    """The record of a row of ``results``."""
+    preview = Preview(tuple(row["preview"]), row["truncated"])
+    return ResultRecord(rows=row["rows"], columns=_messages(Column, row["columns"]), preview=preview)
+
+
+def of_attempt(attempt: AttemptRecord) -> dict[str, Any]:
+    """The row of ``attempts``, but for ``uid``."""
+    return _shallow(attempt)
+
+
+def attempt_of(row: Row) -> AttemptRecord:
+    """The record of a row of ``attempts``."""
+    return AttemptRecord(**{item.name: row[item.name] for item in dataclasses.fields(AttemptRecord)})
+
+
+def of_export(export: ExportRecord) -> dict[str, Any]:
+    """The row of ``exports``, but for ``uid``."""
+    return _shallow(export) | {"files": [_shallow(file) for file in export.files]}
+
+
+def export_of(row: Row) -> ExportRecord:
+    """The record of a row of ``exports``."""
+    values = {item.name: row[item.name] for item in dataclasses.fields(ExportRecord)}
+    return ExportRecord(**values | {"files": _messages(File, row["files"])})
+
+
+def of_transition(transition: TransitionRecord) -> dict[str, Any]:
+    """The row of ``transitions``, but for ``uid`` and ``id``."""
+    return {name: value for name, value in _shallow(transition).items() if name != "id"}
+
+
+def transition_of(row: Row) -> TransitionRecord:
+    """The record of a row of ``transitions``."""
+    return TransitionRecord(**{item.name: row[item.name] for item in dataclasses.fields(TransitionRecord)})
+
+
+def _shallow(record: Any) -> dict[str, Any]:
+    return {item.name: getattr(record, item.name) for item in dataclasses.fields(record)}
+
+
+def _messages(kind: type[T], items: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
+    known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return tuple(kind(**{name: value for name, value in item.items() if name in known}) for item in items)

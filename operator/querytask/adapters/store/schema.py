@@ -1,0 +1,173 @@
+"""The tables of the history as the code of this release knows them; ``migrations`` brings every older
+database here.
+
+For ``steps`` and ``queries``. Row after row is found through an index: each partial index below is named
+after the one question that it answers, and its condition stands in the question word for word, because a
+planner uses a partial index only then.
+
+    queries      SQL texts, each once, by their SHA-256
+    tasks        one row a task, live and finished
+    results      columns and first rows of tasks that succeeded: apart, for they are long
+    attempts     one row an attempt
+    exports      one row for each published manifest
+    transitions  one row a step; ``id`` orders them all
+    heartbeat    one row, overwritten to prove that writing works
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from querytask.adapters.store.columns import Json, Moment, Words
+
+HEAD = "0001"
+"""The newest migration: what this release reads and writes."""
+
+tables = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+queries = sa.Table(
+    "queries",
+    tables,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("sql", Words, nullable=False),
+)
+
+tasks = sa.Table(
+    "tasks",
+    tables,
+    sa.Column("uid", Words, primary_key=True),
+    sa.Column("namespace", Words, nullable=False),
+    sa.Column("name", Words, nullable=False),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("task_type", Words, nullable=False),
+    sa.Column("template", Words),
+    sa.Column("retry_of", Words),
+    sa.Column("phase", Words, nullable=False),
+    sa.Column("phase_since", Moment, nullable=False),
+    sa.Column("reason", Words),
+    sa.Column("message", Words, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("queued_at", Moment),
+    sa.Column("started_at", Moment),
+    sa.Column("completed_at", Moment),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("execution_seconds", sa.Double),
+    sa.Column("ttl_due_at", Moment),
+    sa.Column("object_deleted_at", Moment),
+    sa.Column("cancel_requested_at", Moment),
+    sa.Column("cancel_reason", Words),
+    sa.Column("cancel_step", Words),
+    sa.Column("cancel_finished_at", Moment),
+    sa.Column("cancel_actor", Words),
+    sa.Column("error_category", Words),
+    sa.Column("error_code", Words),
+    sa.Column("error_message", Words),
+    sa.Column("error_position", Words),
+    sa.Column("error_retryable", sa.Boolean),
+    sa.Column("error_traceback", Words),
+    sa.Column("sql_hash", sa.String(64), sa.ForeignKey("queries.hash"), nullable=False),
+    sa.Column("parameters", Json, nullable=False),
+    sa.Column("sources", Json, nullable=False),
+    sa.Column("resources", Json, nullable=False),
+    sa.Column("spec", Json, nullable=False),
+    sa.Column("metadata", Json, nullable=False),
+    sa.Column("statistics", Json, nullable=False),
+)
+
+
+def _task() -> sa.Column[str]:
+    return sa.Column("uid", Words, sa.ForeignKey("tasks.uid", ondelete="CASCADE"), primary_key=True)
+
+
+results = sa.Table(
+    "results",
+    tables,
+    _task(),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("columns", Json, nullable=False),
+    sa.Column("preview", Json, nullable=False),
+    sa.Column("truncated", sa.Boolean, nullable=False),
+)
+
+attempts = sa.Table(
+    "attempts",
+    tables,
+    _task(),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("pod_name", Words, nullable=False),
+    sa.Column("granted_at", Moment),
+    sa.Column("started_at", Moment),
+    sa.Column("finished_at", Moment),
+    sa.Column("reason", Words),
+    sa.Column("message", Words, nullable=False),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("node", Words),
+    sa.Column("statistics", Json, nullable=False),
+)
+
+exports = sa.Table(
+    "exports",
+    tables,
+    _task(),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("path", Words),
+    sa.Column("format", Words),
+    sa.Column("compression", Words),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("files", Json, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("removed_at", Moment),
+)
+
+transitions = sa.Table(
+    "transitions",
+    tables,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("uid", Words, sa.ForeignKey("tasks.uid", ondelete="CASCADE"), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("phase", Words, nullable=False),
+    sa.Column("reason", Words, nullable=False),
+    sa.Column("message", Words, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("source", Words, nullable=False),
+    sa.Column("actor", Words),
+    sa.UniqueConstraint("uid", "attempt", "phase", "reason", name="uq_transitions_step"),
+    sqlite_autoincrement=True,
+)
+
+heartbeat = sa.Table(
+    "heartbeat",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+IS_OPEN = sa.and_(tasks.c.completed_at.is_(None), tasks.c.object_deleted_at.is_(None))
+"""The task has no end yet and its object is not known to be deleted."""
+IS_PRESENT = tasks.c.object_deleted_at.is_(None)
+"""The object is not known to be deleted."""
+HAS_TTL = sa.and_(tasks.c.ttl_due_at.is_not(None), tasks.c.object_deleted_at.is_(None))
+HAS_FILES = sa.and_(exports.c.removed_at.is_(None), exports.c.expires_at.is_not(None))
+
+
+def _partial(name: str, condition: sa.ColumnElement[bool], *columns: sa.Column[object]) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
+_partial("ix_tasks_open", IS_OPEN, tasks.c.namespace, tasks.c.name)
+_partial("ix_tasks_present", IS_PRESENT, tasks.c.namespace, tasks.c.uid)
+_partial("ix_tasks_phase", IS_PRESENT, tasks.c.phase, tasks.c.phase_since)
+_partial("ix_tasks_ttl", HAS_TTL, tasks.c.ttl_due_at)
+_partial("ix_exports_due", HAS_FILES, exports.c.expires_at)
