@@ -1,33 +1,34 @@
 """Every metric of the operator, one verb each; nothing else imports the Prometheus client.
 
-No label has values that grow with tasks: phases, reasons, verbs and resources are closed sets.
+No label has values that grow with tasks: phases, reasons, verbs and resources are closed sets. Each name begins
+with ``querytask_``.
 
-    querytask_tasks{phase}                          gauge      tasks in the history by phase, at the scrape
-    querytask_oldest_task_age_seconds{phase}        gauge      age of the oldest unfinished task in each phase, at the scrape
-    querytask_slots{state}                          gauge      slots that are held, and tasks that wait for one
-    querytask_tasks_finished_total{phase,reason}    counter    ends, by phase and reason
-    querytask_attempts_retried_total{reason}        counter    attempts that were lost and followed by another
-    querytask_queue_duration_seconds                histogram  from creation to the slot granted
-    querytask_start_duration_seconds                histogram  from the slot granted to the container's start
-    querytask_run_duration_seconds                  histogram  from the container's start to the end
-    querytask_export_duration_seconds               histogram  writing, syncing and hashing the file
-    querytask_reconcile_duration_seconds{result}    histogram  one reconcile, by result: ok, retry, error
-    querytask_queue_depth                           gauge      keys that wait for a worker of the work queue
-    querytask_queue_oldest_age_seconds              gauge      how long the first of them has waited
-    querytask_api_request_duration_seconds{verb}    histogram  calls to the API server, by verb
-    querytask_api_errors_total{verb,resource,kind}  counter    calls to the API server that failed, by class of error
-    querytask_history_errors_total{operation}       counter    reads and writes of the history that failed
-    querytask_collector_removals_total{kind}        counter    what the collector has removed
-    querytask_collector_bytes_total                 counter    bytes of the files that it has removed
-    querytask_collector_errors_total                counter    removals that failed
-    querytask_volume_free_bytes{volume}             gauge      free bytes of the history and exports volumes, at the scrape
-    querytask_volume_size_bytes{volume}             gauge      their sizes
-    querytask_resync_timestamp_seconds              gauge      when the last full resync ended
+    tasks{phase}                          gauge      tasks in the history by phase, at the scrape
+    oldest_task_age_seconds{phase}        gauge      age of the oldest unfinished task in each phase, at the scrape
+    slots{state}                          gauge      slots that are held, and tasks that wait for one
+    tasks_finished_total{phase,reason}    counter    ends, by phase and reason
+    attempts_retried_total{reason}        counter    attempts that were lost and followed by another
+    queue_duration_seconds                histogram  from creation to the slot granted
+    start_duration_seconds                histogram  from the slot granted to the container's start
+    run_duration_seconds                  histogram  from the container's start to the end
+    export_duration_seconds               histogram  writing, syncing and hashing the file
+    reconcile_duration_seconds{result}    histogram  one reconcile, by result: ok, retry, error
+    queue_depth                           gauge      keys that wait for a worker of the work queue
+    queue_oldest_age_seconds              gauge      how long the first of them has waited
+    api_request_duration_seconds{verb}    histogram  calls to the API server, by verb
+    api_errors_total{verb,resource,kind}  counter    calls to the API server that failed, by class of error
+    history_errors_total{operation}       counter    reads and writes of the history that failed
+    collector_removals_total{kind}        counter    what the collector has removed
+    collector_bytes_total                 counter    bytes of the files that it has removed
+    collector_errors_total                counter    removals that failed
+    volume_free_bytes{volume}             gauge      free bytes of the history and exports volumes, at the scrape
+    volume_size_bytes{volume}             gauge      their sizes
+    resync_timestamp_seconds              gauge      when the last full resync ended
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -58,21 +59,43 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        make = {"registry": self.registry}
-        self._finished = Counter("querytask_tasks_finished", "Ends of tasks.", ["phase", "reason"], **make)
-        self._retried = Counter("querytask_attempts_retried", "Attempts lost and followed by another.", ["reason"], **make)
-        self._queue = Histogram("querytask_queue_duration_seconds", "From creation to the slot granted.", buckets=SECONDS, **make)
-        self._start = Histogram("querytask_start_duration_seconds", "From the slot to the container.", buckets=SECONDS, **make)
-        self._run = Histogram("querytask_run_duration_seconds", "From the container's start to the end.", buckets=SECONDS, **make)
-        self._export = Histogram("querytask_export_duration_seconds", "Writing the exported file.", buckets=SECONDS, **make)
-        self._reconcile = Histogram("querytask_reconcile_duration_seconds", "One reconcile.", ["result"], buckets=FAST, **make)
-        self._api = Histogram("querytask_api_request_duration_seconds", "Calls to the API server.", ["verb"], buckets=FAST, **make)
-        self._api_errors = Counter("querytask_api_errors", "Calls that failed.", ["verb", "resource", "kind"], **make)
-        self._history_errors = Counter("querytask_history_errors", "History operations that failed.", ["operation"], **make)
-        self._removals = Counter("querytask_collector_removals", "What the collector has removed.", ["kind"], **make)
-        self._removed_bytes = Counter("querytask_collector_bytes", "Bytes that it has removed.", **make)
-        self._collector_errors = Counter("querytask_collector_errors", "Removals that failed.", **make)
-        self._resynced = Gauge("querytask_resync_timestamp_seconds", "When the last full resync ended.", **make)
+        make = _Maker(self.registry)
+        self._finished = make.counter("querytask_tasks_finished", "Ends of tasks.", ["phase", "reason"])
+        self._retried = make.counter(
+            "querytask_attempts_retried", "Attempts lost and followed by another.", ["reason"]
+        )
+        self._queue = make.histogram(
+            "querytask_queue_duration_seconds", "From creation to the slot granted.", SECONDS
+        )
+        self._start = make.histogram(
+            "querytask_start_duration_seconds", "From the slot to the container.", SECONDS
+        )
+        self._run = make.histogram(
+            "querytask_run_duration_seconds", "From the container's start to the end.", SECONDS
+        )
+        self._export = make.histogram(
+            "querytask_export_duration_seconds", "Writing the exported file.", SECONDS
+        )
+        self._reconcile = make.histogram(
+            "querytask_reconcile_duration_seconds", "One reconcile.", FAST, ["result"]
+        )
+        self._api = make.histogram(
+            "querytask_api_request_duration_seconds", "Calls to the API server.", FAST, ["verb"]
+        )
+        self._api_errors = make.counter(
+            "querytask_api_errors", "Calls that failed.", ["verb", "resource", "kind"]
+        )
+        self._history_errors = make.counter(
+            "querytask_history_errors", "History operations that failed.", ["operation"]
+        )
+        self._removals = make.counter(
+            "querytask_collector_removals", "What the collector has removed.", ["kind"]
+        )
+        self._removed_bytes = make.counter("querytask_collector_bytes", "Bytes that it has removed.")
+        self._collector_errors = make.counter("querytask_collector_errors", "Removals that failed.")
+        self._resynced = Gauge(
+            "querytask_resync_timestamp_seconds", "When the last full resync ended.", registry=self.registry
+        )
 
     def finished(self, phase: str, reason: str) -> None:
         """A task has come to its end."""
@@ -82,7 +105,9 @@ class Metrics:
         """An attempt was lost and another follows."""
         self._retried.labels(reason).inc()
 
-    def took(self, *, queue: float | None = None, start: float | None = None, run: float | None = None) -> None:
+    def took(
+        self, *, queue: float | None = None, start: float | None = None, run: float | None = None
+    ) -> None:
         """How long a task waited, started, ran; in seconds."""
         for histogram, seconds in ((self._queue, queue), (self._start, start), (self._run, run)):
             if seconds is not None:
@@ -126,6 +151,19 @@ class Metrics:
         return generate_latest(self.registry) + generate_latest(momentary)
 
 
+@dataclass(frozen=True)
+class _Maker:
+    registry: CollectorRegistry
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+
 class _Momentary(Collector):
     """The gauges that are computed when they are asked for."""
 
@@ -135,10 +173,19 @@ class _Momentary(Collector):
     def collect(self) -> Iterable[Metric]:
         shot = self._snapshot
         yield _family("querytask_tasks", "Tasks in the history.", "phase", shot.tasks)
-        yield _family("querytask_oldest_task_age_seconds", "Age of the oldest unfinished task.", "phase", shot.oldest_seconds)
+        yield _family(
+            "querytask_oldest_task_age_seconds",
+            "Age of the oldest unfinished task.",
+            "phase",
+            shot.oldest_seconds,
+        )
         yield _family("querytask_slots", "Slots held, and tasks waiting for one.", "state", shot.slots)
-        yield GaugeMetricFamily("querytask_queue_depth", "Keys that wait for a worker.", value=shot.queue_depth)
-        yield GaugeMetricFamily("querytask_queue_oldest_age_seconds", "Wait of the first key.", value=shot.queue_oldest_seconds)
+        yield GaugeMetricFamily(
+            "querytask_queue_depth", "Keys that wait for a worker.", value=shot.queue_depth
+        )
+        yield GaugeMetricFamily(
+            "querytask_queue_oldest_age_seconds", "Wait of the first key.", value=shot.queue_oldest_seconds
+        )
         yield _family("querytask_volume_free_bytes", "Free bytes.", "volume", shot.volume_free)
         yield _family("querytask_volume_size_bytes", "Size in bytes.", "volume", shot.volume_size)
 
@@ -148,5 +195,3 @@ def _family(name: str, text: str, label: str, values: Mapping[str, float]) -> Ga
     for key, value in sorted(values.items()):
         family.add_metric([key], value)
     return family
-
-

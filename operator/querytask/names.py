@@ -1,6 +1,8 @@
-"""Every string that reaches the cluster is made here: groups, labels, annotations, object names, phases, reasons, conditions.
+"""Every string that reaches the cluster is made here: groups, labels, annotations, object names, phases,
+reasons, conditions.
 
-A leaf: it imports nothing of this package, so that one place answers "what is it called", for every other module and for the tests.
+A leaf: it imports nothing of this package, so that one place answers "what is it called", for every other
+module and for the tests.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 TASK_NAME_ANNOTATION = f"{GROUP}/task-name"
 """An annotation and no label: a task's name may have 253 characters, a label's value 63."""
 STOP_ANNOTATION = f"{GROUP}/stop"
-"""Why a pod is being stopped: ``cancel`` or ``timeout``; written with ``activeDeadlineSeconds: 1`` in one PATCH."""
+"""Why a pod is being stopped: ``cancel`` or ``timeout``; written with ``activeDeadlineSeconds: 1`` in one
+PATCH."""
 CANCEL_REASON_ANNOTATION = f"{GROUP}/cancel-reason"
 """Set by whoever cancels a task: why, in at most 256 characters."""
 
@@ -144,16 +147,19 @@ class CancelStep(enum.StrEnum):
 
 
 def pod_name(task_uid: str, attempt: int) -> str:
-    """The name of an attempt's pod; it follows from the task alone, so that a second create meets the first one's pod."""
+    """The name of an attempt's pod; it follows from the task alone, so that a second create meets the first
+    one's pod."""
     return f"qt-{task_uid}-{attempt}"
 
 
 def export_directory(namespace: str, task_uid: str) -> str:
-    """A task's directory, relative to the root of the exports volume: also the ``subPath`` of its worker's mount."""
+    """A task's directory, relative to the root of the exports volume: also the ``subPath`` of its worker's
+    mount."""
     return f"{namespace}/{task_uid}"
 
 
 def event_name(task_uid: str, *parts: object) -> str:
-    """The name of the Event of one transition; the same transition told twice has the same name, and so is told once."""
+    """The name of the Event of one transition; the same transition told twice has the same name, and so is
+    told once."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).hexdigest()
     return f"qt-{task_uid}.{digest[:12]}"

@@ -1,8 +1,9 @@
-"""Everything that whoever installs the operator can set, read once from the environment, each with its unit, default and reason.
+"""Everything that whoever installs the operator can set, read once from the environment, each with its unit,
+default and reason.
 
-The field ``max_running`` is the variable ``QUERYTASK_MAX_RUNNING`` and the chart's value ``settings.maxRunning``; the page
-``docs/reference/settings.md`` is generated from this class. A leaf: every layer may take a ``Settings``, none may read the
-environment by itself.
+The field ``max_running`` is the variable ``QUERYTASK_MAX_RUNNING`` and the chart's value
+``settings.maxRunning``; the page ``docs/reference/settings.md`` is generated from this class. A leaf: every
+layer may take a ``Settings``, none may read the environment by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ PREFIX = "QUERYTASK_"
 
 
 def option(default: Any, text: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A setting: its default (``...`` where there is none), what it means, the least value or the closed set of values."""
+    """A setting: its default (``...`` where there is none), what it means, the least value or the closed set
+    of values."""
     metadata = {"text": text, "least": least, "choices": choices}
     if default is ...:
         return dataclasses.field(metadata=metadata)
@@ -34,14 +36,23 @@ class Settings:
     """The operator's settings; see ``read``."""
 
     namespace: str = option(..., "The namespace that is served, the operator's own. The chart fills it in.")
-    pod_name: str = option("querytask-operator-0", "The operator's own pod: the holder of the lease. The chart fills it in.")
-    worker_image: str = option(..., "The image of the workers. No field of a QueryTask can choose one. The chart fills it in.")
-    exports_claim: str = option(..., "The PersistentVolumeClaim of the exports volume, mounted by the workers. The chart fills it in.")
+    pod_name: str = option(
+        "querytask-operator-0", "The operator's own pod: the holder of the lease. The chart fills it in."
+    )
+    worker_image: str = option(
+        ..., "The image of the workers. No field of a QueryTask can choose one. The chart fills it in."
+    )
+    exports_claim: str = option(
+        ..., "The PersistentVolumeClaim of the exports volume, mounted by the workers. The chart fills it in."
+    )
 
-    history_dir: str = option("/history", "Directory of the history database, on a volume of its own that no other node writes to.")
+    history_dir: str = option(
+        "/history", "Directory of the history database, on a volume of its own that no other node writes to."
+    )
     exports_dir: str = option("/exports", "Where the operator sees the exports volume.")
     reserved_claims: tuple[str, ...] = option(
-        (), "Claims that no QuerySource may name, besides the exports claim: the history's. Comma-separated. The chart fills it in."
+        (),
+        "Claims that no QuerySource may name, besides the exports claim: the history's. Comma-separated. The chart fills it in.",
     )
     exports_access_mode: str = option(
         "ReadWriteOnce",
@@ -49,14 +60,19 @@ class Settings:
         choices=("ReadWriteOnce", "ReadWriteMany"),
     )
     operator_labels: dict[str, str] = option(
-        {}, "Labels that select the operator's pod, as a JSON object; needed with ReadWriteOnce. The chart fills it in."
+        {},
+        "Labels that select the operator's pod, as a JSON object; needed with ReadWriteOnce. The chart fills it in.",
     )
 
-    worker_service_account: str = option("querytask-worker", "The ServiceAccount of the workers; it has no rights and no token.")
+    worker_service_account: str = option(
+        "querytask-worker", "The ServiceAccount of the workers; it has no rights and no token."
+    )
     worker_image_pull_policy: str = option(
         "IfNotPresent", "Pull policy of the workers' image.", choices=("Always", "IfNotPresent", "Never")
     )
-    worker_image_pull_secrets: tuple[str, ...] = option((), "Names of pull secrets of the workers' image, comma-separated.")
+    worker_image_pull_secrets: tuple[str, ...] = option(
+        (), "Names of pull secrets of the workers' image, comma-separated."
+    )
     worker_node_selector: dict[str, str] = option({}, "Node selector of the workers, as a JSON object.")
     worker_tolerations: list[Any] = option([], "Tolerations of the workers, as a JSON list.")
     worker_priority_class: str = option("", "PriorityClass of the workers; empty for none.")
@@ -68,12 +84,18 @@ class Settings:
         least=1,
     )
     stop_grace_seconds: int = option(
-        15, "terminationGracePeriodSeconds of the workers: how long a stop may take before the kubelet kills.", least=3
+        15,
+        "terminationGracePeriodSeconds of the workers: how long a stop may take before the kubelet kills.",
+        least=3,
     )
     timeout_margin_seconds: float = option(
-        10.0, "How long after a task's timeout the operator stops a worker that has not stopped itself.", least=1
+        10.0,
+        "How long after a task's timeout the operator stops a worker that has not stopped itself.",
+        least=1,
     )
-    max_backoff_seconds: float = option(600.0, "The longest wait between two attempts; it doubles from `retry.backoff`.", least=1)
+    max_backoff_seconds: float = option(
+        600.0, "The longest wait between two attempts; it doubles from `retry.backoff`.", least=1
+    )
     default_retention_seconds: float = option(
         604_800.0, "How long an export is kept when its task does not say: seven days.", least=1
     )
@@ -82,26 +104,40 @@ class Settings:
     )
 
     keep_finished_pods: str = option(
-        "Failed", "Which pods stay, for their logs, after their end was recorded.", choices=("None", "Failed", "All")
+        "Failed",
+        "Which pods stay, for their logs, after their end was recorded.",
+        choices=("None", "Failed", "All"),
     )
     kept_pod_seconds: float = option(3600.0, "How long a pod that stays is kept.", least=0)
 
-    resync_seconds: float = option(20.0, "Between two full lists of unfinished tasks and of pods, which replace the caches.", least=1)
+    resync_seconds: float = option(
+        20.0, "Between two full lists of unfinished tasks and of pods, which replace the caches.", least=1
+    )
     finished_scan_seconds: float = option(
         300.0,
         "Between two walks over the finished tasks, in pages: finds a changed `ttlAfterFinished` and objects deleted unseen.",
         least=1,
     )
-    progress_seconds: float = option(5.0, "Between two looks at a running worker's mailbox for its progress.", least=0.5)
+    progress_seconds: float = option(
+        5.0, "Between two looks at a running worker's mailbox for its progress.", least=0.5
+    )
     concurrency: int = option(16, "How many tasks are reconciled at one time.", least=1)
-    collect_seconds: float = option(60.0, "Between two runs of the collector of expired and left-over files.", least=1)
+    collect_seconds: float = option(
+        60.0, "Between two runs of the collector of expired and left-over files.", least=1
+    )
     orphan_grace_seconds: float = option(
-        3600.0, "How old left-over files must be before the collector takes them: longer than any clock skew.", least=0
+        3600.0,
+        "How old left-over files must be before the collector takes them: longer than any clock skew.",
+        least=0,
     )
 
-    lease_seconds: int = option(15, "How long the lease of a silent operator holds off a second one.", least=3)
+    lease_seconds: int = option(
+        15, "How long the lease of a silent operator holds off a second one.", least=3
+    )
     port: int = option(8080, "Port of `/healthz`, `/readyz` and `/metrics`; 0 takes a free one.", least=0)
-    log_level: str = option("INFO", "Least level of the log's lines.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_level: str = option(
+        "INFO", "Least level of the log's lines.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
 
     def __post_init__(self) -> None:
         """Raise ``SettingsError`` for a value out of its bounds."""

@@ -1,8 +1,9 @@
-"""What the operator and a worker say to each other: the files of the mailbox, the classes of an end, the exit codes.
+"""What the operator and a worker say to each other: the files of the mailbox, the classes of an end, the exit
+codes.
 
-The operator imports this module and nothing else of the worker, so it holds plain dataclasses and the standard library only.
-A task's directory on the exports volume is the mailbox. Seen from the root of that volume it looks like this; the worker sees
-its own task's directory, mounted as ``TASK_DIR``, and no other:
+The operator imports this module and nothing else of the worker, so it holds plain dataclasses and the
+standard library only. A task's directory on the exports volume is the mailbox. Seen from the root of that
+volume it looks like this; the worker sees its own task's directory, mounted as ``TASK_DIR``, and no other:
 
     <namespace>/<task uid>/
         _manifest.json              the published result: a hard link to the manifest of the attempt that won
@@ -12,11 +13,11 @@ its own task's directory, mounted as ``TASK_DIR``, and no other:
             _outcome.json           worker -> operator, how the attempt ended; fsync and rename, before the worker exits
             _worker.log             the tail of the worker's log
             _manifest.json          of this attempt, written last, then linked one folder up
-            <files of the export>   under their final names; while written they carry the suffix ``.partial``
+            <files of the export>   under their final names; while it is written, the file is ``export.partial``
 
-JSON keys are camelCase, as in the objects of the API; times are RFC 3339 in UTC with milliseconds; sizes are bytes and durations
-seconds. A reader ignores keys that it does not know and takes the default for a key that is missing, so an operator and
-a worker of neighbouring releases understand each other.
+JSON keys are camelCase, as in the objects of the API; times are RFC 3339 in UTC with milliseconds; sizes are
+bytes and durations seconds. A reader ignores keys that it does not know and takes the default for a key that
+is missing, so an operator and a worker of neighbouring releases understand each other.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ LOG_FILE = "_worker.log"
 PARTIAL_SUFFIX = ".partial"
 
 MEMORY_ENV = "QUERYTASK_MEMORY_BYTES"
-"""The container's memory limit in bytes, from the downward API: what the pod really got, whatever was asked for."""
+"""The container's memory limit in bytes, from the downward API: what the pod really got, whatever was asked
+for."""
 CPU_ENV = "QUERYTASK_CPU_MILLIS"
 """The container's CPU limit in thousandths of a core, from the downward API."""
 
@@ -78,7 +80,8 @@ class ExitCode(enum.IntEnum):
 
     @property
     def reason(self) -> str:
-        """The reason that the worker gives for this end; ``Stopped`` is no reason of a task: the operator names that end."""
+        """The reason that the worker gives for this end; ``Stopped`` is no reason of a task: the operator
+        names that end."""
         return _REASONS[self]
 
 
@@ -109,7 +112,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The file to write: ``format`` and ``compression`` as in the API (``Parquet``, ``Zstd``), ``file_name`` final, with its endings."""
+    """The file to write: ``format`` and ``compression`` as in the API (``Parquet``, ``Zstd``), ``file_name``
+    final, with its endings."""
 
     format: str
     compression: str
@@ -181,7 +185,8 @@ class Stop:
     """How a stop went. The step is what the supervisor saw, never guessed from an exception's type."""
 
     step: str
-    """``Interrupted``: the statement returned by itself; ``Killed``: the supervisor had to kill the engine process."""
+    """``Interrupted``: the statement returned by itself; ``Killed``: the supervisor had to kill the engine
+    process."""
     requested_at: str
     finished_at: str
 
@@ -202,7 +207,8 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, as its supervisor saw it; also, cut to size, the termination message of the container."""
+    """How an attempt ended, as its supervisor saw it; also, cut to size, the termination message of the
+    container."""
 
     attempt: int
     exit_code: int
@@ -244,7 +250,8 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The published result of a task: whoever finds it under the task's own directory knows that the task has succeeded."""
+    """The published result of a task: whoever finds it under the task's own directory knows that the task has
+    succeeded."""
 
     namespace: str
     name: str
@@ -283,7 +290,8 @@ M = TypeVar("M")
 def load(kind: type[M], text: bytes | str) -> M:
     """Read a message of type ``kind``.
 
-    Raises ``ValueError`` when the text is no JSON object, lacks a key without a default or holds a value of another type.
+    Raises ``ValueError`` when the text is no JSON object, lacks a key without a default or holds a value of
+    another type.
     """
     try:
         data = json.loads(text)

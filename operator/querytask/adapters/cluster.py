@@ -1,13 +1,13 @@
 """The API server, as this operator uses it: a few calls on raw JSON, one try each, errors of our own.
 
-The only module that knows the Kubernetes client. Objects stay plain dictionaries: typed lists cost ten times the CPU. There is no retry in
-here, since the work queue brings a failed key back; every delete and every stop carries the uid, every write of a status
-the resourceVersion, so that an answer that came too late can harm nobody.
+The only module that knows the Kubernetes client. Objects stay plain dictionaries: typed lists cost ten times
+the CPU. There is no retry in here, since the work queue brings a failed key back; every delete and every stop
+carries the uid, every write of a status the resourceVersion, so that an answer that came too late can harm
+nobody.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -35,7 +35,7 @@ PAGE = 500
 UNFINISHED = ",".join(f"status.phase!={phase}" for phase in sorted(names.TERMINAL_PHASES))
 """Field selector of the tasks that still need somebody."""
 
-_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _CA = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 
 
@@ -47,11 +47,14 @@ async def load_configuration() -> Configuration:
     configuration = Configuration()
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            InClusterConfigLoader(token_filename=_TOKEN, cert_filename=_CA).load_and_set(configuration)
+            loader = InClusterConfigLoader(token_filename=_TOKEN, cert_filename=_CA)  # type: ignore[no-untyped-call]
+            loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
         else:
-            await kube_config.load_kube_config(client_configuration=configuration)
+            await kube_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except Exception as error:  # the loaders raise anything from ConfigException to TypeError
-        raise errors.SettingsError(f"the API server must be reachable from a pod or by KUBECONFIG: {error}") from error
+        raise errors.SettingsError(
+            f"the API server must be reachable from a pod or by KUBECONFIG: {error}"
+        ) from error
     return configuration
 
 
@@ -70,7 +73,9 @@ def in_cluster_token() -> str | None:
 class Cluster:
     """The calls of one operator in one namespace. Every method raises a subclass of ``errors.ClusterError``."""
 
-    def __init__(self, configuration: Configuration, namespace: str, *, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, configuration: Configuration, namespace: str, *, watcher: Watcher | None = None
+    ) -> None:
         self._api = ApiClient(configuration)
         self._api.user_agent = "querytask-operator"
         self._namespace = namespace
@@ -78,7 +83,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        await self._api.close()  # type: ignore[no-untyped-call]
 
     # QueryTasks
 
@@ -92,7 +97,8 @@ class Cluster:
             yield page
 
     async def patch_task_status(self, name: str, uid: str, resource_version: str, status: Raw) -> Raw:
-        """Merge ``status`` into the task's, unless another has written it since; returns the task as it is then."""
+        """Merge ``status`` into the task's, unless another has written it since; returns the task as it is
+        then."""
         body = {"metadata": {"uid": uid, "resourceVersion": resource_version}, "status": status}
         return await self._call("patch", names.TASK_PLURAL, name, sub="status", body=body)
 
@@ -214,14 +220,19 @@ class Cluster:
         return "/".join(part for part in parts if part) + (f"?{urlencode(query)}" if query else "")
 
     async def _send(self, verb: str, path: str, body: Raw | None) -> Raw:
-        headers = {"Accept": "application/json", "Content-Type": MERGE_PATCH if verb == "patch" else "application/json"}
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": MERGE_PATCH if verb == "patch" else "application/json",
+        }
         headers.update(self._api.default_headers)
         try:
-            await self._api.update_params_for_auth(headers, None, ["BearerToken"])
+            await self._api.update_params_for_auth(headers, None, ["BearerToken"], path, verb.upper(), body)
             url = self._api.configuration.host + path
-            answer = await self._api.call_api(verb.upper(), url, headers, body, _request_timeout=TIMEOUT_SECONDS)
-            text = await answer.read()
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            answer = await self._api.call_api(
+                verb.upper(), url, headers, body, _request_timeout=TIMEOUT_SECONDS
+            )
+            text = await answer.read()  # type: ignore[no-untyped-call]
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise errors.Unavailable(f"{verb} {path}: {type(error).__name__}: {error}") from error
         except ApiException as error:
             raise translate(error.status or 0, str(error.body or ""), dict(error.headers or {})) from error
@@ -257,7 +268,11 @@ def translate(status: int, text: str, headers: dict[str, str]) -> errors.Cluster
         return (errors.AlreadyExists if reason == "AlreadyExists" else errors.Conflict)(message, status)
     if status == 403:
         return (errors.QuotaExceeded if "exceeded quota" in message else errors.Forbidden)(message, status)
-    kinds: dict[int, type[errors.ClusterError]] = {400: errors.Invalid, 404: errors.NotFound, 422: errors.Invalid}
+    kinds: dict[int, type[errors.ClusterError]] = {
+        400: errors.Invalid,
+        404: errors.NotFound,
+        422: errors.Invalid,
+    }
     return kinds.get(status, errors.Unavailable)(message, status)
 
 

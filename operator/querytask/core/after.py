@@ -1,11 +1,12 @@
-"""What is still owed to a task that has its end: its pods go once they are recorded and no longer kept, and the object when its time has come."""
+"""What is still owed to a task that has its end: its pods go once they are recorded and no longer kept, and
+the object when its time has come."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
 
-from querytask.core import clock
+from querytask.core import clock, status
 from querytask.core.observed import Observed
 from querytask.core.plan import Plan, SlotUse
 from querytask.core.podstate import PodState
@@ -17,12 +18,14 @@ def aftercare(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """Delete the pods and, after ``ttlAfterFinished``, the object; the status stays as it is."""
     if not o.task.finished:
         return None
-    waits = {pod.name: _pod_wait(pod, o, now, settings) for pod in o.pods if not pod.gone and not pod.deleting}
+    waits = {
+        pod.name: _pod_wait(pod, o, now, settings) for pod in o.pods if not pod.gone and not pod.deleting
+    }
     due = tuple(pod for pod in o.pods if waits.get(pod.name, math.inf) <= 0)
     ttl = _ttl_wait(o, now)
     later = min((wait for wait in (*waits.values(), ttl) if wait > 0), default=math.inf)
     return Plan(
-        o.task.status,
+        status.recorded(o, now),
         SlotUse.NONE,
         delete_pods=due,
         delete_task=ttl <= 0 and o.task.metadata.deletion_timestamp is None,
@@ -35,7 +38,9 @@ def _pod_wait(pod: PodState, o: Observed, now: dt.datetime, settings: Settings) 
     completed = o.task.status.completed_at or now
     if not pod.ended:
         kept = float(settings.stop_grace_seconds)
-    elif settings.keep_finished_pods == "All" or (settings.keep_finished_pods == "Failed" and _failed(pod, o)):
+    elif settings.keep_finished_pods == "All" or (
+        settings.keep_finished_pods == "Failed" and _failed(pod, o)
+    ):
         kept = settings.kept_pod_seconds
     else:
         kept = 0.0
@@ -44,7 +49,9 @@ def _pod_wait(pod: PodState, o: Observed, now: dt.datetime, settings: Settings) 
 
 def _failed(pod: PodState, o: Observed) -> bool:
     """Whether the pod is that of a failure: its task has failed, or it is an earlier attempt that was lost."""
-    return o.task.status.phase is Phase.FAILED or (pod.attempt < o.attempt and o.task.status.phase is not Phase.CANCELLED)
+    return o.task.status.phase is Phase.FAILED or (
+        pod.attempt < o.attempt and o.task.status.phase is not Phase.CANCELLED
+    )
 
 
 def _ttl_wait(o: Observed, now: dt.datetime) -> float:

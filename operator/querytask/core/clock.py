@@ -1,6 +1,7 @@
 """Times as the objects of the API write them: RFC 3339 in UTC, parsed to aware ``datetime`` and written back.
 
-Here and not in a library, because three spellings meet: the API server's whole seconds, microtimes, and the worker's milliseconds.
+Here and not in a library, because three spellings meet: the API server's whole seconds, microtimes, and the
+worker's milliseconds.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import datetime as dt
 
 from querytask_worker.contract import timestamp
 
-__all__ = ["after", "parse", "seconds_between", "second", "timestamp"]
+__all__ = ["after", "parse", "second", "seconds_between", "timestamp"]
 
 
 def parse(text: str) -> dt.datetime:
@@ -22,7 +23,7 @@ def parse(text: str) -> dt.datetime:
 
 def second(moment: dt.datetime) -> str:
     """The spelling of ``metav1.Time``: whole seconds, as the conditions of an object carry them."""
-    return moment.astimezone(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def after(moment: dt.datetime, seconds: float) -> dt.datetime:
@@ -35,4 +36,4 @@ def seconds_between(start: dt.datetime, end: dt.datetime) -> float:
     return max(0.0, (end - start).total_seconds())
 
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -2,22 +2,22 @@
 
 For the collector, which looks, asks and removes; it decides nothing. Three rules stand above the others:
 
-- A directory with a manifest is no orphan: it goes when its manifest says so, whether or not anybody remembers the task.
-- Nothing of a task that has no end yet is touched but the folders of its earlier attempts. An end that is told by the mailbox alone must
-  stay until it is written down, however late that is.
-- While the API server cannot be asked, nobody knows which tasks live: then only what has expired goes, and of that only what the
-  history knows to be finished.
+- A directory with a manifest is no orphan: it goes when its manifest says so, whether or not anybody
+  remembers the task.
+- Nothing of a task that has no end yet is touched but the folders of its earlier attempts. An end that is
+  told by the mailbox alone must stay until it is written down, however late that is.
+- While the API server cannot be asked, nobody knows which tasks live: then only what has expired goes, and
+  of that only what the history knows to be finished.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from querytask.core.collection_facts import AttemptFacts, DirectoryFacts, LivingTask, Moment, TaskState
-from querytask.names import DELETED
+from querytask.core.collection_facts import DirectoryFacts, LivingTask, Moment, TaskState
 
 
 class Kind(enum.StrEnum):
@@ -26,7 +26,8 @@ class Kind(enum.StrEnum):
     EXPIRED = "Expired"
     """A directory whose manifest's ``expiresAt`` has come."""
     ENDED = "Ended"
-    """A directory of a finished task that published nothing, after the default retention: until then its log and outcome are of use."""
+    """A directory of a finished task that published nothing, after the default retention: until then its
+    log and outcome are of use."""
     ORPHAN = "Orphan"
     """A directory without a manifest whose task neither the cluster nor the history knows."""
     ATTEMPT = "Attempt"
@@ -53,7 +54,8 @@ class Rules:
     grace: dt.timedelta = dt.timedelta(hours=1)
     """How long left-overs must have been still."""
     retention: dt.timedelta = dt.timedelta(days=7)
-    """How long the mailbox of a task that published nothing is kept, and a directory whose manifest cannot be read."""
+    """How long the mailbox of a task that published nothing is kept, and a directory whose manifest cannot
+    be read."""
 
 
 Cluster = Mapping[str, LivingTask] | None

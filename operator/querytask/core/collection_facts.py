@@ -1,6 +1,8 @@
-"""What the collector knows when it decides: of a directory on the exports volume, of its task in the history, of its task in the cluster.
+"""What the collector knows when it decides: of a directory on the exports volume, of its task in the
+history, of its task in the cluster.
 
-Plain values, filled in by the adapters that look and read by ``collection``, which decides; they stand here because both need them.
+Plain values, filled in by the adapters that look and read by ``collection``, which decides; they stand here
+because both need them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ class AttemptFacts:
     partials: int
     """How many files in it end in ``.partial``."""
     newest: Moment
-    """When anything in it last changed; never in the future of the volume's own clock, whatever its writer claims."""
+    """When anything in it last changed; never in the future of the volume's own clock, whatever its writer
+    claims."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-"""How an attempt ended, from all that can be known of it: the manifest first, then the outcome in the mailbox, then the pod.
+"""How an attempt ended, from all that can be known of it: the manifest first, then the outcome in the
+mailbox, then the pod.
 
-For ``decide`` and for closing the rows of deleted tasks. The order is a promise: a task whose manifest is published has succeeded, whatever
-else is told of it; what the worker wrote down is believed before what the kubelet says; and a stop is named by the operator alone, from
-what it had asked for, never from an exception or a signal.
+For ``decide`` and for closing the rows of deleted tasks. The order is a promise: a task whose manifest is
+published has succeeded, whatever else is told of it; what the worker wrote down is believed before what the
+kubelet says; and a stop is named by the operator alone, from what it had asked for, never from an exception
+or a signal.
 """
 
 from __future__ import annotations
@@ -34,10 +36,14 @@ CATEGORIES = {
 }
 """Who can mend a failure; every other reason is ``External``: the cluster's administrator."""
 
-_REASON_OF_EXIT = {code: Reason(code.reason) for code in ExitCode if code is not ExitCode.STOPPED}
+_REASON_OF_EXIT: dict[int, Reason] = {
+    code: Reason(code.reason) for code in ExitCode if code is not ExitCode.STOPPED
+}
 _NODE_DISRUPTIONS = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
 _EVICTIONS = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"})
-_REJECTIONS = re.compile(r"OutOf\w+|NodeAffinity|NodePorts|UnexpectedAdmissionError|NodeShutdown|PodOSNotSupported|\w*Plugin\w*")
+_REJECTIONS = re.compile(
+    r"OutOf\w+|NodeAffinity|NodePorts|UnexpectedAdmissionError|NodeShutdown|PodOSNotSupported|\w*Plugin\w*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,14 @@ def published(manifest: Manifest) -> End:
     """The end of a task whose manifest is there."""
     rows = f"{manifest.rows} row" + ("" if manifest.rows == 1 else "s")
     file = f", {manifest.files[0].name}" if manifest.files else ""
-    return End(Phase.SUCCEEDED, Reason.COMPLETED, rows + file, clock.parse(manifest.published_at), manifest=manifest)
+    return End(
+        Phase.SUCCEEDED, Reason.COMPLETED, rows + file, clock.parse(manifest.published_at), manifest=manifest
+    )
 
 
-def failed(reason: Reason, message: str, at: dt.datetime | None = None, *, position: str | None = None) -> End:
+def failed(
+    reason: Reason, message: str, at: dt.datetime | None = None, *, position: str | None = None
+) -> End:
     """A failure for ``reason``, with the error that the object shows."""
     category = CATEGORIES.get(reason, "External")
     error = Error(reason.value, message, category, position, retryable=reason in RETRIED_REASONS)
@@ -121,7 +131,9 @@ def _of_outcome(outcome: Outcome, pod: PodState, asked: Asked) -> End:
         end = failed(Reason.INTERNAL_ERROR, "the worker reported Completed, but no manifest is published", at)
     else:
         reason = _reason(outcome.reason)
-        message = outcome.error.message if outcome.error else f"the worker ended with exit code {outcome.exit_code}"
+        message = (
+            outcome.error.message if outcome.error else f"the worker ended with exit code {outcome.exit_code}"
+        )
         end = failed(reason, message, at, position=outcome.error.position if outcome.error else None)
     return End(end.phase, end.reason, end.message, end.at, end.error, end.cancel_step, outcome)
 
@@ -135,7 +147,9 @@ def _of_stop(outcome: Outcome, pod: PodState, at: dt.datetime, asked: Asked) -> 
 
 def _of_pod(pod: PodState, at: dt.datetime | None, asked: Asked) -> End:
     if asked.timeout or pod.stop == "timeout":
-        return failed(Reason.TIMEOUT, "the task ran longer than its timeout and was stopped by the operator", at)
+        return failed(
+            Reason.TIMEOUT, "the task ran longer than its timeout and was stopped by the operator", at
+        )
     for policy in (_lost_node, _evicted, _deadline, _rejected, _out_of_memory, _exit_code):
         if (found := policy(pod)) is not None:
             return failed(*found, at)
@@ -148,7 +162,10 @@ Found = tuple[Reason, str] | None
 
 def _lost_node(pod: PodState) -> Found:
     if pod.disruption in _NODE_DISRUPTIONS or pod.reason == "NodeLost":
-        return Reason.NODE_LOST, f"node {pod.node or 'unknown'} of pod {pod.name} is lost: {pod.disruption or pod.reason}"
+        return (
+            Reason.NODE_LOST,
+            f"node {pod.node or 'unknown'} of pod {pod.name} is lost: {pod.disruption or pod.reason}",
+        )
     return None
 
 
@@ -177,16 +194,22 @@ def _out_of_memory(pod: PodState) -> Found:
 
 
 def _exit_code(pod: PodState) -> Found:
-    if pod.terminated is None or pod.terminated.exit_code not in _REASON_OF_EXIT or pod.terminated.exit_code == 0:
+    if (
+        pod.terminated is None
+        or pod.terminated.exit_code not in _REASON_OF_EXIT
+        or pod.terminated.exit_code == 0
+    ):
         return None
     code = pod.terminated.exit_code
-    return _REASON_OF_EXIT[ExitCode(code)], f"the worker ended with exit code {code} and left no outcome"
+    return _REASON_OF_EXIT[code], f"the worker ended with exit code {code} and left no outcome"
 
 
 def _signal(pod: PodState) -> int:
     if pod.terminated is None:
         return 0
-    return pod.terminated.signal or (pod.terminated.exit_code - 128 if 128 < pod.terminated.exit_code < 160 else 0)
+    return pod.terminated.signal or (
+        pod.terminated.exit_code - 128 if 128 < pod.terminated.exit_code < 160 else 0
+    )
 
 
 def _reason(text: str) -> Reason:

@@ -1,7 +1,7 @@
 """The one decision: from what was observed of a task to what is to be done, without I/O and without a clock.
 
-An ordered list of policies, each of which looks at everything and answers with a plan or with nothing; the first plan counts. The
-order is the specification:
+An ordered list of policies, each of which looks at everything and answers with a plan or with nothing; the
+first plan counts. The order is the specification:
 
     aftercare          the task has its end: remove pods and, when its time has come, the object
     remembered         the history holds an end that the object does not show yet
@@ -31,7 +31,7 @@ from querytask.core import after, clock, conclusion, starting, status
 from querytask.core.conclusion import End
 from querytask.core.observed import Observed, Stage
 from querytask.core.plan import AttemptNote, Plan, SlotUse, Stop
-from querytask.names import CancelStep, Phase, Reason
+from querytask.names import TERMINAL_PHASES, CancelStep, Reason
 from querytask.settings import Settings
 
 REFUSAL_PAUSE = 5.0
@@ -56,7 +56,7 @@ def decide(o: Observed, now: dt.datetime, settings: Settings) -> Plan:
 
 def remembered(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """The history was written before the status; what it holds is not decided a second time."""
-    if o.mailbox.manifest is not None or o.memory.phase not in (Phase.FAILED, Phase.CANCELLED):
+    if o.mailbox.manifest is not None or o.memory.phase not in TERMINAL_PHASES:
         return None
     return Plan(status.remembered(o, now), SlotUse.NONE, again_after=0.0)
 
@@ -85,7 +85,9 @@ def _concluded(o: Observed) -> End:
     pod = o.pod or starting.vanished(o)
     given_up = o.memory.attempt_reason
     if given_up and outcome is None and not pod.started and not o.cancelling:
-        return conclusion.failed(Reason(given_up), o.memory.attempt_message or "the worker did not start in time")
+        return conclusion.failed(
+            Reason(given_up), o.memory.attempt_message or "the worker did not start in time"
+        )
     return conclusion.of_attempt(outcome, pod, o.asked)
 
 
@@ -103,7 +105,9 @@ def _finish(o: Observed, now: dt.datetime, end: End) -> Plan:
 
 def _note(o: Observed, end: End, now: dt.datetime) -> AttemptNote:
     pod, outcome = o.pod, end.outcome
-    started = pod.started_at if pod and pod.started_at else clock.parse(outcome.started_at) if outcome else None
+    started = (
+        pod.started_at if pod and pod.started_at else clock.parse(outcome.started_at) if outcome else None
+    )
     code = pod.terminated.exit_code if pod and pod.terminated else outcome.exit_code if outcome else None
     return AttemptNote(
         number=o.attempt,
@@ -139,7 +143,9 @@ def cancelled_running(o: Observed, now: dt.datetime, settings: Settings) -> Plan
     if not o.pod.node or _stop_failed(asked, now, settings):
         return Plan(shown, SlotUse.HOLD, note=note, delete_pods=(o.pod,), again_after=GONE_PAUSE)
     stop = None if o.pod.stop else Stop(o.pod, "cancel")
-    return Plan(shown, SlotUse.HOLD, note=note, stop=stop, again_after=_until_stop_failed(asked, now, settings))
+    return Plan(
+        shown, SlotUse.HOLD, note=note, stop=stop, again_after=_until_stop_failed(asked, now, settings)
+    )
 
 
 def _stop_failed(asked: dt.datetime, now: dt.datetime, settings: Settings) -> bool:
@@ -172,15 +178,20 @@ def overrun(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
 
 
 def not_started(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
-    """Give the attempt up: first the history knows why, then the pod is deleted, and only when it is gone the task has failed."""
+    """Give the attempt up: first the history knows why, then the pod is deleted, and only when it is gone the
+    task has failed."""
     pod = o.pod
     if pod is None or pod.started or pod.gated or o.granted_at is None:
         return None
     if now < clock.after(o.granted_at, settings.start_deadline_seconds):
         return None
     reason, message = starting.failure(pod, o.mount_failure)
-    note = AttemptNote(o.attempt, o.granted_at, reason=reason, message=message, pod_name=pod.name, node=pod.node)
-    shown = status.queued(o, now, Reason.POD_PENDING, f"{message}; the pod is being removed", attempt=o.attempt)
+    note = AttemptNote(
+        o.attempt, o.granted_at, reason=reason, message=message, pod_name=pod.name, node=pod.node
+    )
+    shown = status.queued(
+        o, now, Reason.POD_PENDING, f"{message}; the pod is being removed", attempt=o.attempt
+    )
     doomed = () if pod.deleting else (pod,)
     return Plan(shown, SlotUse.HOLD, note=note, delete_pods=doomed, again_after=GONE_PAUSE)
 
@@ -221,7 +232,8 @@ def _live_note(o: Observed) -> AttemptNote:
 
 
 def refused(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
-    """A quota or a policy of the namespace: it may pass, so try again until the start deadline; a taken name does not."""
+    """A quota or a policy of the namespace: it may pass, so try again until the start deadline; a taken name
+    does not."""
     if o.refusal is None or o.stage is not Stage.UNBORN:
         return None
     refusal, granted = o.refusal, o.granted_at or now
@@ -249,7 +261,9 @@ def sources_missing(o: Observed, now: dt.datetime, settings: Settings) -> Plan |
     problem = next((source for source in o.sources if source.problem is not None), None)
     if problem is None or problem.problem is None:
         return None
-    left = settings.start_deadline_seconds - clock.seconds_between(starting.sources_missing_since(o) or now, now)
+    left = settings.start_deadline_seconds - clock.seconds_between(
+        starting.sources_missing_since(o) or now, now
+    )
     if left <= 0:
         return _finish(o, now, conclusion.failed(problem.problem, problem.message))
     left = min(left, _until_queue_timeout(o, now))
@@ -265,7 +279,9 @@ def backing_off(o: Observed, now: dt.datetime, settings: Settings) -> Plan | Non
     if left <= 0:
         return None
     message = o.task.status.message or f"attempt {o.attempt} was lost ({o.memory.attempt_reason})"
-    return Plan(status.queued(o, now, Reason.BACKING_OFF, message, attempt=o.attempt), SlotUse.NONE, again_after=left)
+    return Plan(
+        status.queued(o, now, Reason.BACKING_OFF, message, attempt=o.attempt), SlotUse.NONE, again_after=left
+    )
 
 
 def _backoff(o: Observed, settings: Settings) -> float:
@@ -278,7 +294,9 @@ def line_up(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
         return None
     message = f"waiting for one of {settings.max_running} slots"
     return Plan(
-        status.queued(o, now, Reason.WAITING_FOR_SLOT, message), SlotUse.WANT, again_after=_until_queue_timeout(o, now)
+        status.queued(o, now, Reason.WAITING_FOR_SLOT, message),
+        SlotUse.WANT,
+        again_after=_until_queue_timeout(o, now),
     )
 
 
@@ -289,7 +307,8 @@ def _until_queue_timeout(o: Observed, now: dt.datetime) -> float:
 
 
 def start(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
-    """Make the assignment and the pod; an attempt that was granted before a crash keeps its number and its start clock."""
+    """Make the assignment and the pod; an attempt that was granted before a crash keeps its number and its
+    start clock."""
     again = o.stage is Stage.UNBORN
     number = o.attempt if again else o.attempt + 1
     granted = (o.granted_at if again else None) or now

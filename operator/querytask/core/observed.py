@@ -1,4 +1,5 @@
-"""All that is known of one task at one moment: what ``decide`` looks at, and the few questions that its policies share.
+"""All that is known of one task at one moment: what ``decide`` looks at, and the few questions that its
+policies share.
 
 Gathered by the reconciler, built by hand in tests. Frozen values only; nothing here asks anybody anything.
 """
@@ -18,7 +19,8 @@ from querytask_worker.contract import Manifest, Outcome, Progress
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """What the task's directory holds: the published manifest, and the current attempt's outcome and progress."""
+    """What the task's directory holds: the published manifest, and the current attempt's outcome and
+    progress."""
 
     manifest: Manifest | None = None
     outcome: Outcome | None = None
@@ -27,7 +29,8 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the history remembers: of the task, and of its last attempt. Empty for a task that it has never seen."""
+    """What the history remembers: of the task, and of its last attempt. Empty for a task that it has never
+    seen."""
 
     phase: str | None = None
     reason: str | None = None
@@ -118,7 +121,8 @@ class Observed:
 
     @property
     def _traces(self) -> bool:
-        """Whether anything says that the pod had been there: the status, which follows it, or what the worker left."""
+        """Whether anything says that the pod had been there: the status, which follows it, or what the worker
+        left."""
         told = self.mailbox.outcome is not None or self.mailbox.progress is not None
         return told or self.task.status.attempt == self.attempt or self.memory.attempt_reason is not None
 

@@ -1,4 +1,5 @@
-"""What is to be done about one task: the answer of ``decide``, carried out by the reconciler in the order of the fields below."""
+"""What is to be done about one task: the answer of ``decide``, carried out by the reconciler in the order of
+the fields below."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The next step. First the history takes status and note, then the mailbox and the cluster, then the object its status."""
+    """The next step. First the history takes status and note, then the mailbox and the cluster, then the
+    object its status."""
 
     status: TaskStatus
     slot: SlotUse

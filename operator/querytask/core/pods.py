@@ -1,7 +1,9 @@
-"""The worker's pod and its assignment, built whole from the task, the sources and the settings; compared as whole objects in the tests.
+"""The worker's pod and its assignment, built whole from the task, the sources and the settings; compared as
+whole objects in the tests.
 
-Nothing of the task's text reaches the pod's spec but numbers and names that the API server has checked: no field of a QueryTask chooses
-an image, a command, an account, a host setting or another namespace. The SQL travels in the mailbox, never in the pod.
+Nothing of the task's text reaches the pod's spec but numbers and names that the API server has checked: no
+field of a QueryTask chooses an image, a command, an account, a host setting or another namespace. The SQL
+travels in the mailbox, never in the pod.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from querytask.settings import Settings
 from querytask_worker import contract
 
 SPILL_SLACK = 64 * 2**20
-"""What the spill volume may hold beyond the engine's own cap, in bytes, so that the engine and not the kubelet says that it is full."""
+"""What the spill volume may hold beyond the engine's own cap, in bytes, so that the engine and not the
+kubelet says that it is full."""
 USER = 65532
 """Uid and gid of operator and workers alike: both write to the exports volume."""
 DEADLINE_MARGIN = 60
@@ -28,10 +31,16 @@ DEADLINE_MARGIN = 60
 def assignment(task: QueryTask, attempt: int, settings: Settings) -> contract.Assignment:
     """What the attempt is to do, with every default resolved."""
     spec, export = task.spec, task.spec.export
-    wanted = export.retention if export is not None and export.retention is not None else settings.default_retention_seconds
+    wanted = (
+        export.retention
+        if export is not None and export.retention is not None
+        else settings.default_retention_seconds
+    )
     file = None
     if export is not None:
-        file = contract.Export(export.format.value, resolve.compression(export).value, resolve.file_name(task))
+        file = contract.Export(
+            export.format.value, resolve.compression(export).value, resolve.file_name(task)
+        )
     return contract.Assignment(
         namespace=task.metadata.namespace,
         name=task.metadata.name,
@@ -44,14 +53,18 @@ def assignment(task: QueryTask, attempt: int, settings: Settings) -> contract.As
         cpu_millis=spec.resources.cpu,
         spill_bytes=spec.resources.spill,
         preview_rows=spec.preview.rows,
-        parameters=tuple(contract.Parameter(item.name, item.type, item.value, item.values) for item in spec.parameters),
+        parameters=tuple(
+            contract.Parameter(item.name, item.type, item.value, item.values) for item in spec.parameters
+        ),
         sources=spec.sources,
         export=file,
         owner=spec.owner or "",
     )
 
 
-def pod(task: QueryTask, attempt: int, sources: Mapping[str, QuerySource], settings: Settings) -> dict[str, Any]:
+def pod(
+    task: QueryTask, attempt: int, sources: Mapping[str, QuerySource], settings: Settings
+) -> dict[str, Any]:
     """The pod of an attempt; ``sources`` holds every source that the task names."""
     used = [(name, _volume(sources[name])) for name in task.spec.sources]
     return {
@@ -98,7 +111,9 @@ def _metadata(task: QueryTask, attempt: int) -> dict[str, Any]:
     }
 
 
-def _container(task: QueryTask, attempt: int, used: list[tuple[str, VolumeSource]], settings: Settings) -> dict[str, Any]:
+def _container(
+    task: QueryTask, attempt: int, used: list[tuple[str, VolumeSource]], settings: Settings
+) -> dict[str, Any]:
     resources = task.spec.resources
     amounts = {"cpu": quantities.cpu(resources.cpu), "memory": quantities.memory(resources.memory)}
     directory = names.export_directory(task.metadata.namespace, task.metadata.uid)
@@ -127,14 +142,20 @@ def _container(task: QueryTask, attempt: int, used: list[tuple[str, VolumeSource
     }
 
 
-def _volumes(task: QueryTask, used: list[tuple[str, VolumeSource]], settings: Settings) -> list[dict[str, Any]]:
+def _volumes(
+    task: QueryTask, used: list[tuple[str, VolumeSource]], settings: Settings
+) -> list[dict[str, Any]]:
     limit = quantities.memory(task.spec.resources.spill + SPILL_SLACK)
     return [
         {"name": "exports", "persistentVolumeClaim": {"claimName": settings.exports_claim}},
         {"name": "spill", "emptyDir": {"sizeLimit": limit}},
         *(
-            # read-only on the claim, not only on the mount: else fsGroup would rewrite the owners of the lake's files
-            {"name": f"source-{place}", "persistentVolumeClaim": {"claimName": volume.claim_name, "readOnly": True}}
+            # read-only on the claim, not only on the mount: else fsGroup would rewrite the owners of the
+            # lake's files
+            {
+                "name": f"source-{place}",
+                "persistentVolumeClaim": {"claimName": volume.claim_name, "readOnly": True},
+            }
             for place, (_, volume) in enumerate(used)
         ),
     ]
@@ -168,13 +189,18 @@ def _placement(settings: Settings) -> dict[str, Any]:
     if settings.worker_priority_class:
         placement["priorityClassName"] = settings.worker_priority_class
     if settings.exports_access_mode == "ReadWriteOnce" and settings.operator_labels:
-        placement["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_beside(settings)]}}
+        placement["affinity"] = {
+            "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_beside(settings)]}
+        }
     return placement
 
 
 def _beside(settings: Settings) -> dict[str, Any]:
     """A volume that one node may mount is where the operator is."""
-    return {"labelSelector": {"matchLabels": dict(settings.operator_labels)}, "topologyKey": "kubernetes.io/hostname"}
+    return {
+        "labelSelector": {"matchLabels": dict(settings.operator_labels)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
 
 
 def _deadline(task: QueryTask, settings: Settings) -> int:

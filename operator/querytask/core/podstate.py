@@ -1,8 +1,8 @@
 """What a pod says of itself, read once from its raw JSON into a small frozen value that policies can ask.
 
-For ``decide`` and its policies. Two rules of Kubernetes live here and nowhere else: a container has ended when its state says
-``terminated``, never when the pod's phase alone says ``Failed``; and a pod whose phase is terminal and whose container never ran will
-not start it any more.
+For ``decide`` and its policies. Two rules of Kubernetes live here and nowhere else: a container has ended
+when its state says ``terminated``, never when the pod's phase alone says ``Failed``; and a pod whose phase is
+terminal and whose container never ran will not start it any more.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class PodState:
 
 
 def read(pod: dict[str, Any]) -> PodState:
-    """The state of a raw pod that one of our operators made; labels that are missing read as attempt 0, which no task has."""
+    """The state of a raw pod that one of our operators made; labels that are missing read as attempt 0, which
+    no task has."""
     metadata, status = pod["metadata"], pod.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
     container = _container(status)
@@ -137,7 +138,9 @@ def _started_at(state: dict[str, Any]) -> dt.datetime | None:
     for part in ("running", "terminated"):
         if started := (state.get(part) or {}).get("startedAt"):
             moment = clock.parse(started)
-            return moment if moment.year > 1970 else None  # what the kubelet writes when it never saw the start
+            return (
+                moment if moment.year > 1970 else None
+            )  # what the kubelet writes when it never saw the start
     return None
 
 

@@ -1,4 +1,5 @@
-"""Whether a QuerySource can be used: what its condition ``Ready`` says, and what a task that names it is told."""
+"""Whether a QuerySource can be used: what its condition ``Ready`` says, and what a task that names it is
+told."""
 
 from __future__ import annotations
 
@@ -29,7 +30,11 @@ def verdict(source: QuerySource, claims: Collection[str], settings: Settings) ->
         message = f'spec.volume.claimName must not be "{claim}": that volume is the operator\'s own'
         return Verdict(False, SourceReason.CLAIM_RESERVED, message)
     if claim not in claims:
-        return Verdict(False, SourceReason.CLAIM_NOT_FOUND, f'PersistentVolumeClaim "{claim}" must exist; it is not there')
+        return Verdict(
+            False,
+            SourceReason.CLAIM_NOT_FOUND,
+            f'PersistentVolumeClaim "{claim}" must exist; it is not there',
+        )
     return Verdict(True, SourceReason.CLAIM_FOUND, f'PersistentVolumeClaim "{claim}" is there')
 
 

@@ -1,4 +1,5 @@
-"""Why a worker has not started: what to say while it waits, and which reason it gets when the start deadline has passed."""
+"""Why a worker has not started: what to say while it waits, and which reason it gets when the start deadline
+has passed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,14 @@ from querytask.core.podstate import PodState
 from querytask.names import Condition, Reason
 
 IMAGE_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+    }
 )
 """Waiting reasons of the kubelet that are about the image."""
 

@@ -1,20 +1,29 @@
-"""The status that a task is to have, written whole from what was observed: never a change to what happened to stand there.
+"""The status that a task is to have, written whole from what was observed: never a change to what happened to
+stand there.
 
-For ``decide``. One function for each phase; all go through ``_compose``, which carries over what must not be lost, sets every condition, and cuts
-the whole to the size that the API server takes.
+For ``decide``. One function for each phase; all go through ``_compose``, which carries over what must not be
+lost, sets every condition, and cuts the whole to the size that the API server takes.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 from querytask import names
 from querytask.api import bounds, durations
 from querytask.api.metadata import Condition as ApiCondition
-from querytask.api.metadata import set_condition
+from querytask.api.metadata import condition, set_condition
 from querytask.api.task_spec import Compression, Format
-from querytask.api.task_status import CancelStatus, ErrorCategory, ExportStatus, Result, Statistics, TaskError, TaskStatus
+from querytask.api.task_status import (
+    CancelStatus,
+    ErrorCategory,
+    ExportStatus,
+    Result,
+    Statistics,
+    TaskError,
+    TaskStatus,
+)
 from querytask.core import clock
 from querytask.core.conclusion import End
 from querytask.core.observed import Observed
@@ -25,7 +34,9 @@ MOST_PROGRESS = 99
 """While running; 100 is said of a task that has succeeded, and of no other."""
 
 
-def queued(o: Observed, now: dt.datetime, reason: Reason, message: str, *, attempt: int | None = None) -> TaskStatus:
+def queued(
+    o: Observed, now: dt.datetime, reason: Reason, message: str, *, attempt: int | None = None
+) -> TaskStatus:
     """Queued: waiting for something, or for the container of ``attempt`` to start."""
     shown = attempt if attempt is not None else o.task.status.attempt
     return _compose(
@@ -105,13 +116,33 @@ def remembered(o: Observed, now: dt.datetime) -> TaskStatus:
     """The end that the history holds, for an object whose own status was not written before a crash."""
     memory = o.memory
     end = End(Phase(str(memory.phase)), Reason(str(memory.reason)), memory.message or "", memory.completed_at)
-    return finished(o, now, end)
+    status = finished(o, now, end)
+    if end.phase is not Phase.SUCCEEDED or o.task.spec.export is None:
+        return status
+    return status.model_copy(update={"export": ExportStatus(state=ExportState.EXPIRED)})
 
 
 def unrecorded(status: TaskStatus, now: dt.datetime, message: str) -> TaskStatus:
     """``status``, saying that the history could not take it."""
-    condition = _condition(Condition.RECORDED, False, ConditionReason.HISTORY_UNAVAILABLE, message, now, status.observed_generation or 0)
+    condition = _condition(
+        Condition.RECORDED,
+        False,
+        ConditionReason.HISTORY_UNAVAILABLE,
+        message,
+        now,
+        status.observed_generation or 0,
+    )
     return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, condition)}))
+
+
+def recorded(o: Observed, now: dt.datetime) -> TaskStatus:
+    """The status of a finished task as it stands, but saying that the history has it."""
+    status, generation = o.task.status, o.task.metadata.generation
+    found = condition(status.conditions, Condition.RECORDED)
+    if found is not None and found.true:
+        return status
+    mended = _condition(Condition.RECORDED, True, ConditionReason.RECORDED, "", now, generation)
+    return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, mended)}))
 
 
 def _compose(o: Observed, now: dt.datetime, **fields: Any) -> TaskStatus:
@@ -120,7 +151,10 @@ def _compose(o: Observed, now: dt.datetime, **fields: Any) -> TaskStatus:
     status = TaskStatus.model_construct(
         **TaskStatus().__dict__
         | kept
-        | {"observed_generation": o.task.metadata.generation, "queued_at": old.queued_at or o.memory.queued_at or now}
+        | {
+            "observed_generation": o.task.metadata.generation,
+            "queued_at": old.queued_at or o.memory.queued_at or now,
+        }
         | fields
         | {"message": bounds.text(fields["message"], bounds.MESSAGE)}
     )
@@ -141,11 +175,21 @@ def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiC
         (Condition.EXPORTED, *_exported(o, over, published, reason)),
         (Condition.RECORDED, True, ConditionReason.RECORDED),
         (Condition.FINISHED, over, reason if over else ConditionReason.UNFINISHED),
-        (Condition.SUCCEEDED, phase is Phase.SUCCEEDED if over else None, reason if over else ConditionReason.UNFINISHED),
+        (
+            Condition.SUCCEEDED,
+            phase is Phase.SUCCEEDED if over else None,
+            reason if over else ConditionReason.UNFINISHED,
+        ),
     ]
     if o.task.spec.sources and not over:
         problem = next((source for source in o.sources if source.problem), None)
-        rows.append((Condition.SOURCES_READY, problem is None, problem.problem if problem and problem.problem else "SourcesReady"))
+        rows.append(
+            (
+                Condition.SOURCES_READY,
+                problem is None,
+                problem.problem if problem and problem.problem else "SourcesReady",
+            )
+        )
     conditions = o.task.status.conditions
     for kind, truth, why in rows:
         message = (status.message or "") if truth is False and why == reason else ""
@@ -161,10 +205,19 @@ def _exported(o: Observed, over: bool, published: bool, reason: str) -> tuple[bo
     return (False, reason) if over else (None, ConditionReason.UNFINISHED)
 
 
-def _condition(kind: str, truth: bool | None, reason: str, message: str, now: dt.datetime, generation: int) -> ApiCondition:
+_TRUTH: dict[bool | None, Literal["True", "False", "Unknown"]] = {
+    True: "True",
+    False: "False",
+    None: "Unknown",
+}
+
+
+def _condition(
+    kind: str, truth: bool | None, reason: str, message: str, now: dt.datetime, generation: int
+) -> ApiCondition:
     return ApiCondition.model_construct(
         type=str(kind),
-        status={True: "True", False: "False", None: "Unknown"}[truth],
+        status=_TRUTH[truth],
         reason=str(reason),
         message=bounds.text(message, bounds.CONDITION_MESSAGE // 2),
         last_transition_time=now.replace(microsecond=0),
@@ -259,4 +312,6 @@ def _cancelled(o: Observed, now: dt.datetime, end: End, completed: dt.datetime) 
     if end.phase is not Phase.CANCELLED:
         return o.task.status.cancel
     step = end.cancel_step or (o.task.status.cancel.step if o.task.status.cancel else CancelStep.KILLED)
-    return _cancel(o, now, step).model_copy(update={"finished_at": max(completed, _cancel(o, now, step).requested_at)})
+    return _cancel(o, now, step).model_copy(
+        update={"finished_at": max(completed, _cancel(o, now, step).requested_at)}
+    )

@@ -1,8 +1,8 @@
 """The last that was seen of the cluster: unfinished tasks, worker pods, sources and claims of one namespace.
 
-For the reconciler, which treats it as a hint: whatever matters (a pod that is not there, a task about to start) it asks the API server again.
-Events update it, the answer to a write of our own updates it at once, and every full resync replaces it. Finished tasks are not kept, so that
-ten thousand of them cost nothing.
+For the reconciler, which treats it as a hint: whatever matters (a pod that is not there, a task about to
+start) it asks the API server again. Events update it, the answer to a write of our own updates it at once,
+and every full resync replaces it. Finished tasks are not kept, so that ten thousand of them cost nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Key(NamedTuple):
 
 
 class Cache:
-    """The caches of one namespace; every ``put`` and ``drop`` tells the keys that it concerns, none where it changed nothing."""
+    """The caches of one namespace; every ``put`` and ``drop`` tells the keys that it concerns, none where it
+    changed nothing."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -73,7 +74,8 @@ class Cache:
         return [self.task_key(owner_name(pod))]
 
     def drop_pod(self, pod: Raw) -> list[Key]:
-        """A pod is said to be gone; its last state stays, so marked, for whoever concludes how the attempt ended."""
+        """A pod is said to be gone; its last state stays, so marked, for whoever concludes how the attempt
+        ended."""
         uid, state = task_uid(pod), podstate.read(pod)
         self._owners[uid] = owner_name(pod)
         self._pods.setdefault(uid, {})[state.name] = dataclasses.replace(state, gone=True)
@@ -123,7 +125,9 @@ class Cache:
 
     def _users(self, source: str) -> list[Key]:
         return [
-            self.task_key(name) for name, task in self.tasks.items() if source in task.get("spec", {}).get("sources", ())
+            self.task_key(name)
+            for name, task in self.tasks.items()
+            if source in task.get("spec", {}).get("sources", ())
         ]
 
     def _sources_on(self, claim: str) -> list[Key]:
@@ -135,7 +139,9 @@ class Cache:
 
     # resync
 
-    def replace(self, *, tasks: list[Raw], pods: list[Raw], sources: list[Raw], claims: list[Raw]) -> set[Key]:
+    def replace(
+        self, *, tasks: list[Raw], pods: list[Raw], sources: list[Raw], claims: list[Raw]
+    ) -> set[Key]:
         """Put what a full list has said in place of everything; the keys of all that is or was here."""
         concerned = {self.task_key(name) for name in (*self.tasks, *self._owners.values())}
         listed = {task["metadata"]["name"] for task in tasks}
@@ -145,7 +151,9 @@ class Cache:
         self._pods, self._owners = {}, {}
         concerned.update(key for pod in pods for key in self.put_pod(pod))
         self.sources = {source["metadata"]["name"]: source for source in sources}
-        self.claims = {claim["metadata"]["name"]: {"metadata": {"name": claim["metadata"]["name"]}} for claim in claims}
+        self.claims = {
+            claim["metadata"]["name"]: {"metadata": {"name": claim["metadata"]["name"]}} for claim in claims
+        }
         concerned.update(self.task_key(name) for name in self.tasks)
         concerned.update(Key(names.SOURCE_KIND, self._namespace, name) for name in self.sources)
         return concerned
@@ -162,7 +170,8 @@ def owner_name(pod: Raw) -> str:
 
 
 def _newer(seen: Raw, known: Raw | None) -> bool:
-    """Whether ``seen`` is news; another uid always is. Versions of one object grow, as Kubernetes 1.35 promises of all."""
+    """Whether ``seen`` is news; another uid always is. Versions of one object grow, as Kubernetes 1.35
+    promises of all."""
     if known is None or seen["metadata"]["uid"] != known["metadata"]["uid"]:
         return True
     return int(seen["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])

@@ -1,7 +1,8 @@
 """One operator at a time: a Lease of a fixed name that the running one renews and a second one waits for.
 
-The StatefulSet promises one pod of one release; the lease holds off a second release in the same namespace, and the lock on the history volume
-a second process on the same files. A lease that was lost ends the process: better no operator than two.
+The StatefulSet promises one pod of one release; the lease holds off a second release in the same namespace,
+and the lock on the history volume a second process on the same files. A lease that was lost ends the process:
+better no operator than two.
 """
 
 from __future__ import annotations
@@ -34,8 +35,16 @@ class LeaseLost(errors.QueryTaskError):
 class Lease:
     """The lease of one operator; ``holder`` is unique to this process, ``now`` the wall clock."""
 
-    def __init__(self, calls: LeaseCalls, holder: str, seconds: int, now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self,
+        calls: LeaseCalls,
+        holder: str,
+        seconds: int,
+        now: Callable[[], dt.datetime],
+        tell: Callable[[str], object] = lambda why: None,
+    ) -> None:
         self._calls, self._holder, self._seconds, self._now = calls, holder, seconds, now
+        self._tell = tell
         self._seen: tuple[str, dt.datetime] | None = None
         self.blocker = "it has not been asked for yet"
         """Why this operator does not hold the lease; empty when it does."""
@@ -46,7 +55,8 @@ class Lease:
             await asyncio.sleep(min(2.0, self._seconds / 3))
 
     async def keep(self) -> None:
-        """Renew for ever; raises ``LeaseLost`` when another holds it, or when no renewal worked for its whole duration."""
+        """Renew for ever; raises ``LeaseLost`` when another holds it, or when no renewal worked for its whole
+        duration."""
         renewed = self._now()
         while True:
             await asyncio.sleep(self._seconds / 3)
@@ -63,7 +73,9 @@ class Lease:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._calls.replace_lease(lease)
         except errors.ClusterError as error:
-            log.info("The lease could not be released; the next operator waits until it has run out: %s", error)
+            log.info(
+                "The lease could not be released; the next operator waits until it has run out: %s", error
+            )
 
     async def _try(self) -> bool:
         try:
@@ -73,6 +85,8 @@ class Lease:
         if blocker and blocker != self.blocker:
             log.warning("Waiting for the lease %s: %s", names.LEASE_NAME, blocker)
         self.blocker = blocker
+        if blocker:
+            self._tell(blocker)
         return not blocker
 
     async def _claim(self) -> str:
@@ -80,7 +94,9 @@ class Lease:
             lease = await self._calls.get_lease(names.LEASE_NAME)
         except errors.NotFound:
             try:
-                await self._calls.create_lease({"metadata": {"name": names.LEASE_NAME}, "spec": self._spec(0)})
+                await self._calls.create_lease(
+                    {"metadata": {"name": names.LEASE_NAME}, "spec": self._spec(0)}
+                )
                 return ""
             except errors.Conflict:
                 return "another operator has just created it"
@@ -88,7 +104,9 @@ class Lease:
         if (other := spec.get("holderIdentity", "")) not in ("", self._holder) and not self._stale(spec):
             return f"it is held by {other}"
         fresh = other != self._holder
-        lease["spec"] = self._spec(int(spec.get("leaseTransitions", 0)) + fresh, None if fresh else spec.get("acquireTime"))
+        lease["spec"] = self._spec(
+            int(spec.get("leaseTransitions", 0)) + fresh, None if fresh else spec.get("acquireTime")
+        )
         try:
             await self._calls.replace_lease(lease)
         except errors.Conflict:
@@ -96,15 +114,18 @@ class Lease:
         return ""
 
     def _stale(self, spec: dict[str, Any]) -> bool:
-        """Not renewed for its duration, by our own clock since we first saw this renewal: clocks of two nodes differ."""
+        """Not renewed for its duration, by our own clock since we first saw this renewal: clocks of two nodes
+        differ."""
         renewal = str(spec.get("renewTime", ""))
         if self._seen is None or self._seen[0] != renewal:
             self._seen = (renewal, self._now())
             return False
-        return clock.seconds_between(self._seen[1], self._now()) > int(spec.get("leaseDurationSeconds", self._seconds))
+        return clock.seconds_between(self._seen[1], self._now()) > int(
+            spec.get("leaseDurationSeconds", self._seconds)
+        )
 
     def _spec(self, transitions: int, acquired: str | None = None) -> dict[str, Any]:
-        now = self._now().astimezone(dt.timezone.utc).strftime(MICRO)
+        now = self._now().astimezone(dt.UTC).strftime(MICRO)
         return {
             "holderIdentity": self._holder,
             "leaseDurationSeconds": self._seconds,

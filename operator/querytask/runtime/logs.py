@@ -1,7 +1,8 @@
-"""JSON lines on standard error, one an event, each with the task, its namespace and its attempt where there is one.
+"""JSON lines on standard error, one an event, each with the task, its namespace and its attempt where there
+is one.
 
-The three are bound once where work on a task begins (``bound``) and travel with the asyncio task, so that no call has to repeat them
-and no line can miss them.
+The three are bound once where work on a task begins (``bound``) and travel with the asyncio task, so that no
+call has to repeat them and no line can miss them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-_context: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("querytask_log_context", default=None)
+_context: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
+    "querytask_log_context", default=None
+)
 
 
 @contextlib.contextmanager
@@ -29,11 +32,12 @@ def bound(**values: Any) -> Iterator[None]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of JSON for a record: time, level, logger, message, what is bound, and the traceback of an exception."""
+    """One line of JSON for a record: time, level, logger, message, what is bound, and the traceback of an
+    exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        moment = dt.datetime.fromtimestamp(record.created, dt.timezone.utc)
+        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
         line: dict[str, Any] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),

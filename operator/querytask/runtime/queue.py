@@ -1,8 +1,9 @@
-"""The work queue: every trigger puts a key in, workers take keys out, and no key is ever worked on twice at once.
+"""The work queue: every trigger puts a key in, workers take keys out, and no key is ever worked on twice at
+once.
 
-For the reconciler, as in every controller of this field: a key that is added while it waits is in the queue once; one that is added while it is being
-worked on comes back when that work is done; a key may be added for later, and an earlier time replaces a later one; a key that failed comes back
-with a growing delay.
+For the reconciler, as in every controller of this field: a key that is added while it waits is in the queue
+once; one that is added while it is being worked on comes back when that work is done; a key may be added for
+later, and an earlier time replaces a later one; a key that failed comes back with a growing delay.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ K = TypeVar("K", bound=Hashable)
 class WorkQueue(Generic[K]):
     """A de-duplicating queue of keys for one event loop; ``clock`` gives monotonic seconds."""
 
-    def __init__(self, clock: Callable[[], float], *, base_delay: float = 0.2, max_delay: float = 30.0) -> None:
+    def __init__(
+        self, clock: Callable[[], float], *, base_delay: float = 0.2, max_delay: float = 30.0
+    ) -> None:
         self._clock = clock
         self._base_delay, self._max_delay = base_delay, max_delay
         self._ready: deque[K] = deque()
@@ -57,7 +60,8 @@ class WorkQueue(Generic[K]):
         self._wake.set()
 
     def add_failed(self, key: K) -> float:
-        """Let a ``key`` whose work failed come back after a delay that doubles with each failure; returns the delay in seconds."""
+        """Let a ``key`` whose work failed come back after a delay that doubles with each failure; returns the
+        delay in seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(self._max_delay, self._base_delay * 2 ** min(failures - 1, 16))
         self.add_after(key, delay)

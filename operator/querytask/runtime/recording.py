@@ -36,7 +36,8 @@ _APART = frozenset({"sql", "parameters", "sources", "owner", "resources"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
-    """What one step writes into the history; compared with the last one written, so that nothing is written twice."""
+    """What one step writes into the history; compared with the last one written, so that nothing is written
+    twice."""
 
     task: TaskRecord
     attempt: AttemptRecord | None
@@ -49,7 +50,13 @@ class Step:
         actor = self.task.cancel.actor if self.task.cancel and phase == Phase.CANCELLING else None
         return [
             TransitionRecord(
-                attempt=attempt, phase=phase, reason=reason, at=now, message=self.task.message, source="reconcile", actor=actor
+                attempt=attempt,
+                phase=phase,
+                reason=reason,
+                at=now,
+                message=self.task.message,
+                source="reconcile",
+                actor=actor,
             )
         ]
 
@@ -91,7 +98,9 @@ def step(raw: Mapping[str, Any], observed: Observed, plan: Plan) -> Step:
 def ending(namespace: str, uid: str, end: End, source: str = "mailbox") -> Ending:
     """How a task whose object is gone had ended, as its mailbox tells."""
     manifest, outcome = end.manifest, end.outcome
-    started = clock.parse(manifest.started_at) if manifest else clock.parse(outcome.started_at) if outcome else None
+    started = (
+        clock.parse(manifest.started_at) if manifest else clock.parse(outcome.started_at) if outcome else None
+    )
     return Ending(
         phase=end.phase,
         reason=end.reason,
@@ -146,7 +155,9 @@ def _task(
         phase=str(status.phase),
         reason=str(status.reason),
         message=status.message or "",
-        phase_since=status.cancel.requested_at if status.phase is Phase.CANCELLING and status.cancel else None,
+        phase_since=status.cancel.requested_at
+        if status.phase is Phase.CANCELLING and status.cancel
+        else None,
         attempt=status.attempt or 0,
         queued_at=status.queued_at,
         started_at=status.started_at,
@@ -162,7 +173,13 @@ def _task(
 def _attempt(note: AttemptNote | None, end: End | None) -> AttemptRecord | None:
     if note is None:
         return None
-    told = end.outcome.statistics if end and end.outcome else end.manifest.statistics if end and end.manifest else None
+    told = (
+        end.outcome.statistics
+        if end and end.outcome
+        else end.manifest.statistics
+        if end and end.manifest
+        else None
+    )
     return AttemptRecord(
         attempt=note.number,
         pod_name=note.pod_name or "",
@@ -173,7 +190,9 @@ def _attempt(note: AttemptNote | None, end: End | None) -> AttemptRecord | None:
         message=note.message,
         exit_code=note.exit_code,
         node=note.node or None,
-        statistics={key: value for key, value in dataclasses.asdict(told).items() if value is not None} if told else {},
+        statistics={key: value for key, value in dataclasses.asdict(told).items() if value is not None}
+        if told
+        else {},
     )
 
 

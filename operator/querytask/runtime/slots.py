@@ -1,7 +1,9 @@
-"""Who may have a pod: at most ``limit`` tasks hold a slot; the others wait, higher priority first, then first come first served.
+"""Who may have a pod: at most ``limit`` tasks hold a slot; the others wait, higher priority first, then first
+come first served.
 
-Held in memory only, because it follows from the cluster: at start the tasks with living pods claim theirs, and nobody new is let in before
-every task was looked at once (``open``), so that a restart cannot let a lower priority overtake.
+Held in memory only, because it follows from the cluster: at start the tasks with living pods claim theirs,
+and nobody new is let in before every task was looked at once (``open``), so that a restart cannot let a lower
+priority overtake.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rank:
-    """The place in the line: higher ``priority`` first, then the older, then by uid so that the order is total."""
+    """The place in the line: higher ``priority`` first, then the older, then by uid so that the order is
+    total."""
 
     minus_priority: int
     created_at: float
@@ -40,7 +43,8 @@ class Slots:
         return uid in self._held
 
     def hold(self, uid: str) -> None:
-        """The task has a living pod, so it holds a slot, even one over the limit: nothing that runs is stopped for it."""
+        """The task has a living pod, so it holds a slot, even one over the limit: nothing that runs is
+        stopped for it."""
         self._ranks.pop(uid, None)
         self._held.add(uid)
 

@@ -1,8 +1,10 @@
-"""kopf as the source of events: it lists and watches, our handlers update the cache and put a key into the queue, and that is all.
+"""kopf as the source of events: it lists and watches, our handlers update the cache and put a key into the
+queue, and that is all.
 
-The only module that knows kopf. ``on.event`` handlers write nothing to the objects, unlike kopf's change-detecting ones, and an error in one is
-logged and never retried: so nothing may depend on an event, and nothing does, for the resync finds whatever an event would have told. kopf is
-started again when it ends, because a stream that broke for good must not end the operator.
+The only module that knows kopf. ``on.event`` handlers write nothing to the objects, unlike kopf's
+change-detecting ones, and an error in one is logged and never retried: so nothing may depend on an event, and
+nothing does, for the resync finds whatever an event would have told. kopf is started again when it ends,
+because a stream that broke for good must not end the operator.
 """
 
 from __future__ import annotations
@@ -23,18 +25,33 @@ log = logging.getLogger(__name__)
 TOKEN_MINUTES = 5
 """How long kopf uses one reading of the token file; the kubelet renews it after 80 % of an hour."""
 DEAD_STREAM_SECONDS = 70.0
-"""Without an event or a bookmark for this long a watch is opened anew; the API server sends a bookmark a minute."""
+"""Without an event or a bookmark for this long a watch is opened anew; the API server sends a bookmark a
+minute."""
 
 
-def registry(cache: Cache, enqueue: Callable[[Iterable[Key]], None], login: Callable[[], kopf.ConnectionInfo]) -> Any:
+def registry(
+    cache: Cache, enqueue: Callable[[Iterable[Key]], None], login: Callable[[], kopf.ConnectionInfo]
+) -> Any:
     """The handlers: for each kind one that takes what is there and drops what is gone."""
     found = kopf.OperatorRegistry()
     kopf.on.login(registry=found)(lambda **_: login())
     kinds: tuple[tuple[tuple[str, ...], Callable[..., list[Key]], Callable[..., list[Key]]], ...] = (
-        ((names.GROUP, names.VERSION, names.TASK_PLURAL), cache.put_task, lambda o: cache.drop_task(o["metadata"]["name"])),
-        ((names.GROUP, names.VERSION, names.SOURCE_PLURAL), cache.put_source, lambda o: cache.drop_source(o["metadata"]["name"])),
+        (
+            (names.GROUP, names.VERSION, names.TASK_PLURAL),
+            cache.put_task,
+            lambda o: cache.drop_task(o["metadata"]["name"]),
+        ),
+        (
+            (names.GROUP, names.VERSION, names.SOURCE_PLURAL),
+            cache.put_source,
+            lambda o: cache.drop_source(o["metadata"]["name"]),
+        ),
         (("", "v1", "pods"), cache.put_pod, cache.drop_pod),
-        (("", "v1", "persistentvolumeclaims"), cache.put_claim, lambda o: cache.drop_claim(o["metadata"]["name"])),
+        (
+            ("", "v1", "persistentvolumeclaims"),
+            cache.put_claim,
+            lambda o: cache.drop_claim(o["metadata"]["name"]),
+        ),
     )
     for resource, put, drop in kinds:
         kopf.on.event(*resource, registry=found)(_handler(put, drop, enqueue))
@@ -77,7 +94,7 @@ def login_from(configuration: Any) -> Callable[[], kopf.ConnectionInfo]:
             token=token,
             certificate_path=configuration.cert_file,
             private_key_path=configuration.key_file,
-            expiration=dt.datetime.now(dt.timezone.utc) + dt.timedelta(minutes=TOKEN_MINUTES),
+            expiration=dt.datetime.now(dt.UTC) + dt.timedelta(minutes=TOKEN_MINUTES),
         )
 
     return login
@@ -89,7 +106,9 @@ async def run(handlers: Any, namespace: str, pause: Callable[[float], Any] = asy
     while True:
         started = asyncio.get_running_loop().time()
         try:
-            await kopf.operator(registry=handlers, settings=kopf_settings(), namespaces=[namespace], standalone=True)
+            await kopf.operator(
+                registry=handlers, settings=kopf_settings(), namespaces=[namespace], standalone=True
+            )
             log.warning("The event source has ended; it is started again in %.0f s", delay)
         except Exception:
             log.exception("The event source has failed; it is started again in %.0f s", delay)

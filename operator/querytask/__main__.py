@@ -1,0 +1,218 @@
+"""The composition root: reads the settings, builds every part once, runs them, and turns a signal into an
+orderly end.
+
+    python -m querytask
+
+Exit codes: 0 after SIGTERM or SIGINT; 1 when the operator had to give up, because another one has taken its
+lease; 2 when a setting or a volume makes a start impossible. The loop runs beside the main thread, which is
+left to the signals, because kopf would take them there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from querytask import errors, settings
+from querytask.adapters import cluster
+from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.store import HistoryLock, Store, open_history
+from querytask.metrics import Metrics
+from querytask.runtime import logs, probes, source
+from querytask.runtime.applier import Applier
+from querytask.runtime.cache import Cache, Key
+from querytask.runtime.closing import Closer
+from querytask.runtime.collecting import ClusterFacts
+from querytask.runtime.collector import Collector, Rules
+from querytask.runtime.finished import FinishedTasks
+from querytask.runtime.health import Health
+from querytask.runtime.lease import Lease, LeaseLost
+from querytask.runtime.observer import Observer
+from querytask.runtime.operator import Operator
+from querytask.runtime.queue import WorkQueue
+from querytask.runtime.reconciler import Reconciler
+from querytask.runtime.resync import Resync
+from querytask.runtime.scrape import Scrape
+from querytask.runtime.slots import Slots
+
+log = logging.getLogger("querytask")
+
+
+def now() -> dt.datetime:
+    """The wall clock: aware, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+async def operate(config: settings.Settings) -> None:
+    """Run one operator until cancelled. Raises ``errors.QueryTaskError`` when it cannot start or has to give
+    up."""
+    metrics, queue = Metrics(), WorkQueue[Key](time.monotonic)
+    health = Health(time.monotonic, config.resync_seconds, queue.longest_work_seconds)
+    health.waiting_for |= {
+        "history": "the history is not open yet",
+        "lease": "the lease was not asked for yet",
+        "firstLook": "not every task was looked at once yet",
+    }
+    scrape = Scrape(metrics, queue)
+    runner, port = await probes.serve(
+        probes.Probes(health.alive, health.ready, scrape.exposition), config.port
+    )
+    log.info("Probes and metrics are on port %d", port)
+    lock, history = HistoryLock(Path(config.history_dir), holder=config.pod_name), Path(config.history_dir)
+    volume = ExportsVolume(Path(config.exports_dir))
+    try:
+        await _lock(lock, health)
+        await volume.check()
+        store = await open_history(history)
+        health.waiting_for.pop("history")
+        calls = cluster.Cluster(
+            await cluster.load_configuration(), config.namespace, watcher=metrics.api_called
+        )
+        try:
+            operator = await build(config, calls, store, volume, queue, health, metrics)
+            scrape.watch(store, operator.slots, volume, history)
+            await operator.run()
+        finally:
+            await calls.close()
+            await store.close()
+    finally:
+        volume.close()
+        lock.release()
+        await runner.cleanup()
+
+
+async def _lock(lock: HistoryLock, health: Health) -> None:
+    if not lock.acquire():
+        health.waiting_for["history"] = f"another operator has the history volume: {lock.holder()}"
+        log.warning("Waiting: %s", health.waiting_for["history"])
+        await lock.wait()
+        health.waiting_for["history"] = "the history is not open yet"
+
+
+async def build(
+    config: settings.Settings,
+    calls: cluster.Cluster,
+    store: Store,
+    volume: ExportsVolume,
+    queue: WorkQueue[Key],
+    health: Health,
+    metrics: Metrics,
+) -> Operator:
+    """Every part of the operator, wired."""
+    cache = Cache(config.namespace)
+    slots = Slots(
+        config.max_running,
+        lambda uid: reconciler.granted(uid),  # noqa: PLW0108 - it is not built yet
+    )
+    observer = Observer(calls, store, volume, cache, config)
+    applier = Applier(calls, store, volume, cache, observer, config, metrics, now)
+    closer = Closer(calls, store, cache, observer, now)
+    reconciler = Reconciler(calls, store, cache, slots, observer, applier, closer, config, queue.add, now)
+    resync = Resync(
+        calls,
+        store,
+        cache,
+        reconciler,
+        slots,
+        metrics,
+        config.namespace,
+        enqueue=queue.add,
+        unix_time=time.time,
+    )
+    facts = ClusterFacts(calls)
+    rules = Rules(
+        grace=dt.timedelta(seconds=config.orphan_grace_seconds),
+        retention=dt.timedelta(seconds=config.default_retention_seconds),
+    )
+    collector = Collector(
+        store,
+        volume,
+        living_tasks=facts.living_tasks,
+        expired=facts.expired,
+        clock=now,
+        rules=rules,
+        metrics=metrics,
+    )
+    holder = f"{config.pod_name}_{uuid.uuid4().hex[:8]}"
+    lease = Lease(calls, holder, config.lease_seconds, now, lambda why: health.waiting_for.update(lease=why))
+
+    def enqueue(keys: Iterable[Key]) -> None:
+        for key in keys:
+            queue.add(key)
+
+    return Operator(
+        settings=config,
+        queue=queue,
+        reconciler=reconciler,
+        resync=resync,
+        finished=FinishedTasks(calls, store, reconciler, config.namespace, now),
+        collector=collector,
+        slots=slots,
+        lease=lease,
+        handlers=source.registry(cache, enqueue, source.login_from(await cluster.load_configuration())),
+        health=health,
+        metrics=metrics,
+    )
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Run until a signal; the exit code of the process."""
+    try:
+        config = settings.read(environment)
+    except errors.SettingsError as error:
+        sys.stderr.write(f"querytask: {error}\n")
+        return 2
+    logs.configure(config.log_level)
+    loop, result = asyncio.new_event_loop(), [0]
+    stopped = threading.Event()
+    task = loop.create_task(operate(config))
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            result[0] = _run(loop, task)
+        finally:
+            loop.close()
+            stopped.set()
+
+    thread = threading.Thread(target=run, name="loop", daemon=True)
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    thread.start()
+    while not stopped.is_set():
+        if signal.sigtimedwait(signals, 0.2) is not None:
+            log.info("Stopping: a signal was received")
+            loop.call_soon_threadsafe(task.cancel)
+            stopped.wait(20)
+            break
+    return result[0]
+
+
+def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> int:
+    try:
+        loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        return 0
+    except BaseExceptionGroup as group:
+        lost = group.subgroup(LeaseLost)
+        log.error(
+            "The operator gives up: %s", (lost or group).exceptions[0], exc_info=None if lost else group
+        )
+        return 1
+    except errors.QueryTaskError as error:
+        log.error("The operator cannot start: %s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,234 @@
+"""Carries a plan out, in the one order in which a crash between any two writes converges: history, mailbox,
+cluster, status, Events.
+
+When the history cannot be written, nothing new starts and nothing is deleted, but stops and the status go on,
+and the status says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from querytask import errors
+from querytask.adapters.cluster import Cluster
+from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.store import Store
+from querytask.api.task import QueryTask
+from querytask.api.task_status import TaskStatus
+from querytask.core import events, merge, pods, podstate, status
+from querytask.core.observed import Observed, Refusal
+from querytask.core.plan import Plan
+from querytask.metrics import Metrics
+from querytask.names import Phase, Reason
+from querytask.runtime import recording
+from querytask.runtime.cache import Cache
+from querytask.runtime.observer import Observer
+from querytask.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Stale(errors.QueryTaskError):
+    """What the plan was made from is not true any more: look again, at once."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of a plan: the object as it is then, whether the history took the step, and a refusal to
+    create the pod."""
+
+    raw: dict[str, Any]
+    recorded: bool
+    refusal: Refusal | None = None
+
+
+class Applier:
+    """The only place that writes about tasks; ``now`` is the wall clock."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        volume: ExportsVolume,
+        cache: Cache,
+        observer: Observer,
+        settings: Settings,
+        metrics: Metrics,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._cluster, self._store, self._volume, self._cache = cluster, store, volume, cache
+        self._observer, self._settings, self._metrics, self._now = observer, settings, metrics, now
+        self._last: dict[str, recording.Step] = {}
+
+    async def apply(self, raw: dict[str, Any], observed: Observed, plan: Plan) -> Applied:
+        """Carry ``plan`` out; raises ``Stale`` when the world has moved on, ``errors.QueryTaskError`` when a
+        write failed."""
+        recorded = await self._record(raw, observed, plan)
+        refusal = None
+        shown = plan.status
+        if recorded:
+            if plan.start is not None:
+                refusal = await self._start(raw, observed.task, plan.start)
+        else:
+            shown = self._unrecorded(observed, plan)
+        await self._end_pods(plan, recorded)
+        if refusal is not None:
+            return Applied(raw, recorded, refusal)
+        if plan.end is not None and plan.end.phase is not Phase.SUCCEEDED and recorded:
+            await self._clear(observed)
+        if shown != observed.task.status:
+            raw = await self._show(raw, observed, plan, shown)
+        if plan.delete_task and recorded:
+            await self._delete_task(observed.task)
+        return Applied(raw, recorded)
+
+    def forget(self, uid: str) -> None:
+        """Nothing more is to be done about the task of that uid."""
+        self._last.pop(uid, None)
+
+    # history
+
+    async def _record(self, raw: dict[str, Any], observed: Observed, plan: Plan) -> bool:
+        step = recording.step(raw, observed, plan)
+        uid = observed.task.metadata.uid
+        if self._last.get(uid) == step:
+            return True
+        try:
+            stored = await self._store.record(
+                step.task, step.attempt, step.export, step.transitions(self._now())
+            )
+        except errors.StoreError as error:
+            self._metrics.history_failed("record")
+            log.warning("The history cannot be written: %s", error)
+            return False
+        if stored.finished and stored.task.phase != step.task.phase:
+            raise Stale(f"the history has the task as {stored.task.phase} already")
+        self._last[uid] = step
+        return True
+
+    def _unrecorded(self, observed: Observed, plan: Plan) -> TaskStatus:
+        now = self._now()
+        if plan.start is None:
+            shown = plan.status
+        elif observed.task.status.phase is None:
+            shown = status.queued(
+                observed, now, Reason.WAITING_FOR_SLOT, "waiting for the history to be writable"
+            )
+        else:
+            shown = observed.task.status
+        return status.unrecorded(shown, now, "the history cannot be written; the row follows when it can")
+
+    # cluster
+
+    async def _start(self, raw: dict[str, Any], task: QueryTask, attempt: int) -> Refusal | None:
+        fresh = await self._cluster.get_task(task.metadata.name)
+        if fresh["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
+            self._cache.put_task(fresh)
+            raise Stale("the task has changed since it was seen")
+        order = pods.assignment(task, attempt, self._settings)
+        await self._volume.prepare(task.metadata.namespace, task.metadata.uid, attempt, order)
+        sources = {name: self._observer.source(name) for name in task.spec.sources}
+        body = pods.pod(
+            task, attempt, {name: found for name, found in sources.items() if found}, self._settings
+        )
+        try:
+            self._cache.put_pod(await self._cluster.create_pod(body))
+        except errors.AlreadyExists:
+            return await self._adopt(body, task.metadata.uid)
+        except errors.QuotaExceeded as error:
+            return self._refused(
+                Reason.QUOTA_EXCEEDED, f"the namespace's quota does not take the pod: {error}"
+            )
+        except (errors.Forbidden, errors.Invalid) as error:
+            return self._refused(Reason.POD_REJECTED, f"the API server does not take the pod: {error}")
+        return None
+
+    async def _adopt(self, body: dict[str, Any], uid: str) -> Refusal | None:
+        name = body["metadata"]["name"]
+        found = await self._cluster.get_pod(name)
+        if podstate.owner_uid(found) == uid:
+            self._cache.put_pod(found)
+            return None
+        return self._refused(Reason.NAME_TAKEN, f'another object has the name of the worker\'s pod, "{name}"')
+
+    def _refused(self, reason: Reason, message: str) -> Refusal:
+        log.warning("%s", message)
+        return Refusal(reason, message, self._now())
+
+    async def _end_pods(self, plan: Plan, recorded: bool) -> None:
+        try:
+            if plan.stop is not None:
+                await self._cluster.stop_pod(plan.stop.pod.name, plan.stop.pod.uid, plan.stop.why)
+            for pod in plan.delete_pods if recorded else ():
+                await self._cluster.delete_pod(pod.name, pod.uid)
+        except errors.NotFound:
+            return  # what was wanted is true already; the next look will see it
+
+    async def _clear(self, observed: Observed) -> None:
+        """An attempt that has published nothing leaves no part of a file behind."""
+        metadata = observed.task.metadata
+        if observed.attempt and (observed.pod is None or observed.pod.ended):
+            await self._volume.remove_partials(metadata.namespace, metadata.uid, observed.attempt)
+
+    async def _delete_task(self, task: QueryTask) -> None:
+        try:
+            await self._cluster.delete_task(task.metadata.name, task.metadata.uid)
+        except (errors.NotFound, errors.Conflict):
+            pass  # it is gone, or another task has the name
+        else:
+            log.info("Deleted the object: its ttlAfterFinished is over")
+        try:
+            await self._store.close_deleted(task.metadata.uid, self._now())
+        except errors.StoreError as error:
+            log.warning(
+                "The history cannot be written: %s", error
+            )  # the walk over the finished tasks notes it
+
+    # status
+
+    async def _show(
+        self, raw: dict[str, Any], observed: Observed, plan: Plan, shown: TaskStatus
+    ) -> dict[str, Any]:
+        metadata = observed.task.metadata
+        change = merge.patch(raw.get("status", {}), shown.document())
+        if not change:
+            return raw
+        try:
+            raw = await self._cluster.patch_task_status(
+                metadata.name, metadata.uid, metadata.resource_version, change
+            )
+        except errors.Conflict as error:
+            raise Stale(f"the task has changed since it was seen: {error}") from error
+        self._cache.put_task(raw)
+        await self._tell(observed, plan, shown)
+        return raw
+
+    async def _tell(self, observed: Observed, plan: Plan, shown: TaskStatus) -> None:
+        old, task = observed.task.status, observed.task
+        if not events.transition(old, shown):
+            return
+        log.info("%s -> %s: %s: %s", old.phase or "new", shown.phase, shown.reason, shown.message)
+        self._measure(plan, shown)
+        try:
+            await self._cluster.create_event(events.event(task, shown, self._now(), self._settings.pod_name))
+        except errors.ClusterError as error:
+            log.warning("The Event of this step could not be written: %s", error)
+
+    def _measure(self, plan: Plan, shown: TaskStatus) -> None:
+        if shown.reason is Reason.BACKING_OFF and plan.end is not None:
+            self._metrics.retried(plan.end.reason)
+        if shown.phase is None or shown.reason is None or not shown.phase.terminal:
+            return
+        self._metrics.finished(shown.phase, shown.reason)
+        told = shown.statistics
+        self._metrics.took(
+            queue=told.queue_seconds if told else None,
+            start=told.start_seconds if told else None,
+            run=shown.execution_seconds,
+        )
+        if told is not None and told.export_seconds is not None:
+            self._metrics.exported(told.export_seconds)
