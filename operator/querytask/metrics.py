@@ -1,10 +1,10 @@
 """Every metric of the operator, one verb each; nothing else imports the Prometheus client.
 
-No label has values that grow with tasks: phases, reasons, verbs and resources are closed sets. Each name begins
-with ``querytask_``.
+No label has values that grow with tasks: phases, reasons, verbs and resources are closed sets.
+Each name begins with ``querytask_``.
 
     tasks{phase}                          gauge      tasks in the history by phase, at the scrape
-    oldest_task_age_seconds{phase}        gauge      age of the oldest unfinished task in each phase, at the scrape
+    oldest_task_age_seconds{phase}        gauge      age of the oldest unfinished task, at the scrape
     slots{state}                          gauge      slots that are held, and tasks that wait for one
     tasks_finished_total{phase,reason}    counter    ends, by phase and reason
     attempts_retried_total{reason}        counter    attempts that were lost and followed by another
@@ -21,7 +21,7 @@ with ``querytask_``.
     collector_removals_total{kind}        counter    what the collector has removed
     collector_bytes_total                 counter    bytes of the files that it has removed
     collector_errors_total                counter    removals that failed
-    volume_free_bytes{volume}             gauge      free bytes of the history and exports volumes, at the scrape
+    volume_free_bytes{volume}             gauge      free bytes of both volumes, at the scrape
     volume_size_bytes{volume}             gauge      their sizes
     resync_timestamp_seconds              gauge      when the last full resync ended
 """

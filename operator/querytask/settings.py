@@ -52,7 +52,7 @@ class Settings:
     exports_dir: str = option("/exports", "Where the operator sees the exports volume.")
     reserved_claims: tuple[str, ...] = option(
         (),
-        "Claims that no QuerySource may name, besides the exports claim: the history's. Comma-separated. The chart fills it in.",
+        "Claims that no QuerySource may name, beside the exports claim. Comma-separated. The chart fills it in.",
     )
     exports_access_mode: str = option(
         "ReadWriteOnce",
@@ -61,7 +61,7 @@ class Settings:
     )
     operator_labels: dict[str, str] = option(
         {},
-        "Labels that select the operator's pod, as a JSON object; needed with ReadWriteOnce. The chart fills it in.",
+        "Labels of the operator's pod, as a JSON object; for ReadWriteOnce. The chart fills it in.",
     )
 
     worker_service_account: str = option(
@@ -80,7 +80,7 @@ class Settings:
     max_running: int = option(10, "How many tasks may hold a slot, that is have a pod, at one time.", least=1)
     start_deadline_seconds: float = option(
         300.0,
-        "From the slot granted to the start of the container. A source that is missing for this long fails its task, too.",
+        "From the slot to the start of the container. A source that is missing this long fails its task, too.",
         least=1,
     )
     stop_grace_seconds: int = option(
@@ -115,7 +115,7 @@ class Settings:
     )
     finished_scan_seconds: float = option(
         300.0,
-        "Between two walks over the finished tasks, in pages: finds a changed `ttlAfterFinished` and objects deleted unseen.",
+        "Between two walks over the finished tasks: finds a changed `ttlAfterFinished` and unseen deletions.",
         least=1,
     )
     progress_seconds: float = option(

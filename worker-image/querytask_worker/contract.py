@@ -5,15 +5,12 @@ The operator imports this module and nothing else of the worker, so it holds pla
 standard library only. A task's directory on the exports volume is the mailbox. Seen from the root of that
 volume it looks like this; the worker sees its own task's directory, mounted as ``TASK_DIR``, and no other:
 
-    <namespace>/<task uid>/
-        _manifest.json              the published result: a hard link to the manifest of the attempt that won
-        <attempt>/
-            _assignment.json        operator -> worker, written before the pod is created
-            _progress.json          worker -> operator, replaced at most once a second
-            _outcome.json           worker -> operator, how the attempt ended; fsync and rename, before the worker exits
-            _worker.log             the tail of the worker's log
-            _manifest.json          of this attempt, written last, then linked one folder up
-            <files of the export>   under their final names; while it is written, the file is ``export.partial``
+<namespace>/<task uid>/ _manifest.json              the published result: a hard link to the manifest of the
+attempt that won <attempt>/ _assignment.json        operator -> worker, written before the pod is created
+_progress.json          worker -> operator, replaced at most once a second _outcome.json           worker ->
+operator, how the attempt ended; fsync and rename, before the worker exits _worker.log             the tail of
+the worker's log _manifest.json          of this attempt, written last, then linked one folder up <files of
+the export>   under their final names; while written, ``export.partial``
 
 JSON keys are camelCase, as in the objects of the API; times are RFC 3339 in UTC with milliseconds; sizes are
 bytes and durations seconds. A reader ignores keys that it does not know and takes the default for a key that
@@ -102,7 +99,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One bound value: its text is cast to ``type`` by DuckDB; neither ``value`` nor ``values`` means NULL."""
+    """One bound value: DuckDB casts its text to ``type``; neither ``value`` nor ``values`` means NULL."""
 
     name: str
     type: str
@@ -241,7 +238,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The first rows. Each is the text of a JSON array, so that no digit passes through a double on its way."""
+    """The first rows.
+
+    Each is the text of a JSON array, so that no digit passes through a double on its way.
+    """
 
     rows: tuple[str, ...] = ()
     truncated: bool = False
@@ -276,7 +276,7 @@ class Manifest:
 
 def timestamp(moment: dt.datetime) -> str:
     """The text of an aware ``moment``: RFC 3339, UTC, milliseconds."""
-    return moment.astimezone(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def dump(message: Any) -> bytes:

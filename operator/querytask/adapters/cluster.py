@@ -47,10 +47,11 @@ async def load_configuration() -> Configuration:
     configuration = Configuration()
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            loader = InClusterConfigLoader(token_filename=_TOKEN, cert_filename=_CA)  # type: ignore[no-untyped-call]
-            loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
+            loader: Any = InClusterConfigLoader(_TOKEN, _CA)  # type: ignore[no-untyped-call]
+            loader.load_and_set(configuration)
         else:
-            await kube_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            load: Any = kube_config.load_kube_config
+            await load(client_configuration=configuration)
     except Exception as error:  # the loaders raise anything from ConfigException to TypeError
         raise errors.SettingsError(
             f"the API server must be reachable from a pod or by KUBECONFIG: {error}"
@@ -71,7 +72,7 @@ def in_cluster_token() -> str | None:
 
 
 class Cluster:
-    """The calls of one operator in one namespace. Every method raises a subclass of ``errors.ClusterError``."""
+    """The calls of one operator in one namespace. Each raises subclasses of ``errors.ClusterError``."""
 
     def __init__(
         self, configuration: Configuration, namespace: str, *, watcher: Watcher | None = None

@@ -34,7 +34,7 @@ def aftercare(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
 
 
 def _pod_wait(pod: PodState, o: Observed, now: dt.datetime, settings: Settings) -> float:
-    """Seconds until the pod may go; one that still runs after its task's end gets the grace of a stop first."""
+    """Seconds until the pod may go; one that still runs gets the grace of a stop first."""
     completed = o.task.status.completed_at or now
     if not pod.ended:
         kept = float(settings.stop_grace_seconds)
@@ -48,7 +48,7 @@ def _pod_wait(pod: PodState, o: Observed, now: dt.datetime, settings: Settings) 
 
 
 def _failed(pod: PodState, o: Observed) -> bool:
-    """Whether the pod is that of a failure: its task has failed, or it is an earlier attempt that was lost."""
+    """Whether the pod is that of a failure: of a failed task, or of an attempt that was lost."""
     return o.task.status.phase is Phase.FAILED or (
         pod.attempt < o.attempt and o.task.status.phase is not Phase.CANCELLED
     )

@@ -114,7 +114,7 @@ def of_attempt(outcome: Outcome | None, pod: PodState, asked: Asked) -> End:
 
 
 def told_by(pod: PodState) -> Outcome | None:
-    """The outcome in the container's termination message: the copy for when the exports volume took no more."""
+    """The outcome in the termination message: the copy for when the exports volume took no more."""
     if pod.terminated is None or not pod.terminated.message.startswith("{"):
         return None
     try:

@@ -93,7 +93,8 @@ def _concluded(o: Observed) -> End:
 
 def _retry(o: Observed, now: dt.datetime, end: End, settings: Settings) -> Plan:
     wait = _backoff(o, settings)
-    message = f"attempt {o.attempt} was lost ({end.reason}: {end.message}); attempt {o.attempt + 1} follows in {wait:g} s"
+    lost = f"attempt {o.attempt} was lost ({end.reason}: {end.message})"
+    message = f"{lost}; attempt {o.attempt + 1} follows in {wait:g} s"
     shown = status.queued(o, now, Reason.BACKING_OFF, message, attempt=o.attempt)
     return Plan(shown, SlotUse.NONE, note=_note(o, end, now), end=end, again_after=wait)
 

@@ -71,7 +71,7 @@ class FinishedTasks:
         return clock.after(clock.parse(completed), durations.seconds(ttl)) <= self._now()
 
     async def _deleted_unseen(self, seen: set[str]) -> None:
-        """Rows of finished tasks whose objects no list had: each is asked for before it is noted as deleted."""
+        """Rows of finished tasks whose objects no list had: each is asked for before it is noted."""
         after = ""
         while rows := await self._store.present_tasks(self._namespace, after, BATCH):
             after = rows[-1].uid

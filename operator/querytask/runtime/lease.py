@@ -51,7 +51,7 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until the lease is ours, saying for whom it waits."""
-        while not await self._try():
+        while not await self._try():  # noqa: ASYNC110 - the lease is another process's
             await asyncio.sleep(min(2.0, self._seconds / 3))
 
     async def keep(self) -> None:

@@ -62,7 +62,7 @@ class Operator:
             await self.lease.release()
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        while not await self._resync():
+        while not await self._resync():  # noqa: ASYNC110 - nobody tells when the API server is back
             await asyncio.sleep(min(2.0, self.settings.resync_seconds))
         for number in range(self.settings.concurrency):
             group.create_task(self._worker(), name=f"worker-{number}")
@@ -78,8 +78,8 @@ class Operator:
         self._every(group, "collector", settings.collect_seconds, self.collector.run_once)
 
     async def _settled(self) -> None:
-        """Wait until everything was looked at once; what fails comes back by itself, and is not waited for."""
-        while not self.queue.idle:
+        """Wait until everything was looked at once; what fails comes back by itself."""
+        while not self.queue.idle:  # noqa: ASYNC110 - once, at the start
             await asyncio.sleep(0.05)
 
     async def _resync(self) -> bool:
@@ -130,7 +130,7 @@ class Operator:
 
 
 async def _timer(name: str, seconds: float, run: Callable[[], Awaitable[object]]) -> None:
-    """Run now, and then for ever with a pause; a run that fails is said, and the next one comes all the same."""
+    """Run now, and then for ever with a pause; a run that fails is said, and the next one comes."""
     while True:
         try:
             await run()
