@@ -1,4 +1,5 @@
-"""A real etcd and API server for the whole run, with the CRDs in it, and a namespace of its own for each test."""
+"""A real etcd and API server for the whole run, with the CRDs in it, and a namespace of its own for each
+test."""
 
 from __future__ import annotations
 

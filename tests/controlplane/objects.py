@@ -1,4 +1,5 @@
-"""Objects of the two kinds as plain JSON, and the calls that create, replace and refuse them: what a user's client does."""
+"""Objects of the two kinds as plain JSON, and the calls that create, replace and refuse them: what a
+user's client does."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ class Objects:
 
 
 def refused(call: Any, *arguments: Any, **keywords: Any) -> str:
-    """The sentence with which the server refuses a call; fails where it does not, or for another cause than the object."""
+    """The sentence with which the server refuses a call; fails where it does not, or for another cause
+    than the object."""
     with pytest.raises(ApiError) as caught:
         call(*arguments, **keywords)
     assert caught.value.status == 422, caught.value

@@ -82,7 +82,8 @@ class Duration(Spelling):
             ("self",),
         )
         bounds = Rule(
-            f"type(self) == int || !{well_formed} || [{total}].all(found, found >= {self.least}.0 && found <= {self.most}.0)",
+            f"type(self) == int || !{well_formed} || "
+            f"[{total}].all(found, found >= {self.least}.0 && found <= {self.most}.0)",
             self.bounds(),
             ", not %s",
             ("self",),
@@ -106,7 +107,8 @@ class Quantity(Spelling):
             ("self",),
         )
         bounds = Rule(
-            f"!{well_formed} || ({amount}.compareTo(quantity('{least}')) >= 0 && {amount}.compareTo(quantity('{most}')) <= 0)",
+            f"!{well_formed} || ({amount}.compareTo(quantity('{least}')) >= 0 && "
+            f"{amount}.compareTo(quantity('{most}')) <= 0)",
             self.bounds(),
             ", not %s",
             ("self",),

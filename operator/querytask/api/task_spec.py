@@ -47,6 +47,14 @@ class Compression(enum.StrEnum):
     BROTLI = "Brotli"
 
 
+TYPE_RULE = Rule(
+    f"self.matches('{PARAMETER_TYPE}')",
+    "must be a DuckDB type in capitals, such as INTEGER, DECIMAL(18,3) or VARCHAR, with [] for a list",
+    '; not "%s"',
+    ("self",),
+)
+
+
 class Parameter(Model):
     """A value for a `$name` of the SQL. It is cast to its type and bound to the prepared statement, never
     spliced into the text."""
@@ -78,23 +86,14 @@ class Parameter(Model):
 
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """Name of the parameter, without the dollar sign: `minutes` is used as `$minutes`."""
-    type: Annotated[str, Field(min_length=1, max_length=32)] = Field(
-        json_schema_extra=validations(
-            Rule(
-                f"self.matches('{PARAMETER_TYPE}')",
-                "must be a DuckDB type in capitals, such as INTEGER, DECIMAL(18,3) or VARCHAR, with [] for a list",
-                '; not "%s"',
-                ("self",),
-            )
-        )
-    )
+    type: Annotated[str, Field(min_length=1, max_length=32)] = Field(json_schema_extra=validations(TYPE_RULE))
     """DuckDB type in capitals, such as INTEGER, DECIMAL(18,3), TIMESTAMPTZ or VARCHAR; with [] at its end
     it is a list of that type."""
     value: Annotated[str, Field(max_length=32_768)] | None = None
     """The value as text, always quoted, so that no digit is lost: "60", "2026-01-31", "true". Absent means
     NULL."""
     values: Annotated[tuple[Annotated[str, Field(max_length=1_024)], ...], Field(max_length=5_000)] | None = (
-        None
+        Field(default=None, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     )
     """The elements of a list, each as text. Only for types that end in []; absent means NULL, [] is the
     empty list."""
@@ -178,7 +177,7 @@ VALUES_RULE = Rule(
     f"self.parameters.map(p, has(p.values) ? p.values.size() : 0).sum() <= {MOST_ELEMENTS} && "
     "self.parameters.map(p, (has(p.value) ? p.value.size() : 0) + "
     f"(has(p.values) ? p.values.map(v, v.size()).sum() : 0)).sum() <= {MOST_CHARACTERS})",
-    f"must hold at most {MOST_CHARACTERS} characters and {MOST_ELEMENTS} list elements in all values together",
+    f"must hold at most {MOST_CHARACTERS} characters and {MOST_ELEMENTS} list elements, all values together",
     path=".parameters",
 )
 
@@ -205,8 +204,8 @@ class TaskSpec(Model):
         default=(),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    """Values for the `$name`s of the SQL; each of them must be here, and no other. All values together have at
-    most 262144 characters."""
+    """Values for the `$name`s of the SQL; each of them must be here, and no other. All values together
+    have at most 262144 characters."""
     sources: Annotated[tuple[DnsLabel, ...], Field(max_length=16)] = Field(
         default=(), json_schema_extra={"x-kubernetes-list-type": "set"}
     )
