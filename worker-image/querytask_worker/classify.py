@@ -1,0 +1,119 @@
+"""What DuckDB raises, translated once into the worker's own faults: the class of the end, DuckDB's message,
+and the place in the user's text.
+
+DuckDB is asked for errors as JSON (``errors_as_json``), which carry the offset of their place; where a
+message is plain text all the same it is taken as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+
+import duckdb
+
+from .contract import ExitCode
+from .faults import Fault
+from .text import Piece, characters, position
+
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|file too large", re.IGNORECASE)
+_SPILL = re.compile(r"failed to offload|max_temp_directory_size", re.IGNORECASE)
+_MISSING = re.compile(r"no files found that match|no such file or directory|is a directory", re.IGNORECASE)
+_UNREACHABLE = re.compile(
+    r"input/output error|remote i/o error|stale file handle|transport endpoint|permission denied|no such device"
+    r"|host is down|connection timed out|connection refused|network is unreachable|could not connect",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a statement that failed came from: the user's whole text, its piece of it, and how many bytes of
+    our own stood before it.
+    """
+
+    sql: str
+    piece: Piece
+    prefix_bytes: int = 0
+    spill_dir: str = "\0"
+    task_dir: str = "\0"
+
+
+def syntax_fault(error: duckdb.Error, piece: Piece, sql: str) -> Fault:
+    """The fault of a text that the parser refuses. Its offsets count characters."""
+    message, offset = _message(error)
+    where = None if offset is None else position(sql, piece.start + offset)
+    return Fault(_code(error, message, None), message, position=where)
+
+
+def fault(error: BaseException, context: Context) -> Fault:
+    """The fault of a statement that failed while it was bound, planned or run.
+
+    Its offsets count bytes of what was run.
+    """
+    if isinstance(error, Fault):
+        return error
+    if isinstance(error, MemoryError):
+        return Fault(ExitCode.OUT_OF_MEMORY, "out of memory in the engine process")
+    if isinstance(error, OSError):
+        return os_fault(error)
+    message, offset = _message(error)
+    code = _code(error, message, context)
+    return Fault(code, message, position=_position(offset, context) if code == ExitCode.SQL_ERROR else None)
+
+
+def os_fault(error: OSError) -> Fault:
+    """The fault of a file operation of the worker itself, below the mailbox."""
+    if _NO_SPACE.search(str(error)):
+        return Fault(ExitCode.EXPORT_VOLUME_FULL, f"the exports volume is full: {error}")
+    return Fault(ExitCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+
+
+def _message(error: BaseException) -> tuple[str, int | None]:
+    text = str(error)
+    head, brace, rest = text.partition("{")
+    try:
+        details = json.loads(brace + rest)
+        message, kind = details["exception_message"], details["exception_type"]
+    except (ValueError, KeyError, TypeError):
+        return text, None
+    offset = details.get("position", "")
+    message = message.partition("\n\nPossible solutions:")[0]  # they are settings that no query may change
+    return f"{head.rstrip(': ') or kind + ' Error'}: {message}", int(offset) if str(
+        offset
+    ).isdecimal() else None
+
+
+def _position(offset: int | None, context: Context) -> str | None:
+    if offset is None:
+        return None
+    inner = offset - context.prefix_bytes
+    if not 0 <= inner <= len(context.piece.text.encode()):
+        return None
+    return position(context.sql, context.piece.start + characters(context.piece.text, inner))
+
+
+def _code(error: BaseException, message: str, context: Context | None) -> ExitCode:
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ExitCode.SPILL_FULL if _SPILL.search(message) else ExitCode.OUT_OF_MEMORY
+    if isinstance(error, duckdb.PermissionException):
+        return ExitCode.SQL_NOT_ALLOWED
+    if isinstance(error, (duckdb.InternalException, duckdb.FatalException)):
+        return ExitCode.INTERNAL_ERROR
+    if context is not None and _NO_SPACE.search(message):
+        return (
+            ExitCode.SPILL_FULL
+            if os.path.normpath(context.spill_dir) in message
+            else ExitCode.EXPORT_VOLUME_FULL
+        )
+    if (
+        isinstance(error, duckdb.IOException)
+        and not _MISSING.search(message)
+        and _UNREACHABLE.search(message)
+    ):
+        return ExitCode.SOURCE_UNREACHABLE
+    if isinstance(error, duckdb.HTTPException):
+        return ExitCode.SOURCE_UNREACHABLE
+    return ExitCode.SQL_ERROR if isinstance(error, duckdb.Error) else ExitCode.INTERNAL_ERROR

@@ -1,0 +1,81 @@
+"""Writes a query's result into one file: what to ask of DuckDB, and making durable and hashing what it wrote.
+
+The statement that runs the query writes the file, so that a query runs once and its rows never pass through
+Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable
+
+from .contract import Export, File
+from .mailbox import sync_directory
+from .text import quote_name
+
+PARTIAL_NAME = "export.partial"
+"""The file while it is written.
+
+Not the user's name: DuckDB would read ``[1].csv`` as a pattern when the preview is read back.
+"""
+CHUNK_BYTES = 1024 * 1024
+
+_OPTIONS = {
+    "Parquet": "FORMAT parquet",
+    "CSV": "FORMAT csv, HEADER true",
+    "JSON": "FORMAT json",
+}
+_CHANGED_BY_PARQUET = re.compile(r"\b(?:U?HUGEINT|INTERVAL|TIME WITH TIME ZONE|UNION)\b")
+
+
+def copy_options(export: Export) -> str:
+    """The options of the COPY statement.
+
+    ``USE_TMP_FILE false``: a killed COPY must not leave a second temporary file.
+    """
+    return f"({_OPTIONS[export.format]}, COMPRESSION {export.compression.lower()}, USE_TMP_FILE false)"
+
+
+def keeps_values(export: Export, types: Iterable[str]) -> bool:
+    """Whether the file holds these types' values exactly: Parquet makes doubles of 128-bit integers, and cuts
+    intervals.
+    """
+    return export.format != "Parquet" or not any(_CHANGED_BY_PARQUET.search(kind) for kind in types)
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """The names that a file gives its columns: one that was there before, in whatever case, gets a number."""
+    seen: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate.lower() in seen:
+            number += 1
+            candidate = f"{name}_{number}"
+        seen.add(candidate.lower())
+        unique.append(candidate)
+    return unique
+
+
+def select_list(names: Iterable[str], columns: Iterable[str]) -> str:
+    """``columns`` under the given names, as the list of a SELECT."""
+    return ", ".join(f"{column} AS {quote_name(name)}" for column, name in zip(columns, names, strict=True))
+
+
+def seal(partial: str, final: str, rows: int, check: Callable[[], None]) -> File:
+    """Make the file durable under its final name; ``check`` may raise between two chunks of its hash.
+
+    Raises ``OSError``.
+    """
+    digest = hashlib.sha256()
+    with open(partial, "rb", buffering=0) as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+        while chunk := file.read(CHUNK_BYTES):
+            check()
+            digest.update(chunk)
+    os.rename(partial, final)
+    sync_directory(os.path.dirname(final))
+    return File(name=os.path.basename(final), bytes=size, rows=rows, sha256=digest.hexdigest())

@@ -1,0 +1,37 @@
+"""The named inputs of a task: directories below the engine's working directory, mounted read-only.
+
+A source that is not there, or whose directory cannot be listed, is told before the user's SQL runs: DuckDB
+would only say that no files match.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from .contract import ExitCode
+from .faults import Fault
+from .places import Places
+
+
+def check(sources: Iterable[str], places: Places) -> None:
+    """Raises ``Fault`` (``SourceUnreachable``) for the first source whose directory cannot be read."""
+    for name in sources:
+        path = os.path.join(places.data_dir, name)
+        try:
+            with os.scandir(path) as entries:
+                next(entries, None)
+        except OSError as error:
+            raise Fault(
+                ExitCode.SOURCE_UNREACHABLE, f"source {name!r} must be readable at {path}: {error.strerror}"
+            ) from error
+
+
+def enter(places: Places) -> None:
+    """Make the sources' parent the working directory, so that files are read as ``'flights/…'``; without one
+    there is nothing to read.
+    """
+    try:
+        os.chdir(places.data_dir)
+    except OSError:
+        os.chdir("/")

@@ -1,0 +1,80 @@
+"""The user's SQL as text: tokens, the pieces between semicolons, and positions as people count them.
+
+DuckDB tells the place of an error as an offset into the text that it was given: in characters when it could
+not parse, in bytes of UTF-8 when it could not bind or run. Here both become ``line:column`` in what the user
+wrote.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+
+import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One statement's text, and where it begins in the whole: in characters."""
+
+    text: str
+    start: int
+
+
+def words(sql: str) -> list[str]:
+    """Its tokens in upper case: names without their quotes, a single quote for each string, other tokens by
+    their first characters.
+
+    Enough to tell which statement this is and what it calls; comments are no tokens.
+    """
+    data = sql.encode()
+    found = []
+    for offset, kind in duckdb.tokenize(sql):
+        rest = data[offset : offset + 256].decode("utf-8", "ignore")
+        found.append("'" if kind == duckdb.token_type.string_const else _word(rest))
+    return found
+
+
+def pieces(sql: str) -> list[Piece]:
+    """The statements of a script: what lies between its semicolons; pieces without a token are left out."""
+    data = sql.encode()
+    cuts = [offset for offset, _ in duckdb.tokenize(sql) if data[offset : offset + 1] == b";"]
+    found = []
+    for start, end in itertools.pairwise([-1, *cuts, len(data)]):
+        text = data[start + 1 : end].decode()
+        if duckdb.tokenize(text):
+            found.append(Piece(text, len(data[: start + 1].decode())))
+    return found
+
+
+def position(sql: str, offset: int) -> str:
+    """``line:column``, both from 1, of a character's offset."""
+    before = sql[: max(0, min(offset, len(sql)))]
+    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def characters(text: str, byte_offset: int) -> int:
+    """The offset in characters of an offset in bytes of UTF-8."""
+    return len(text.encode()[:byte_offset].decode("utf-8", "ignore"))
+
+
+def quote_name(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(value: str) -> str:
+    """A text as an SQL string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+_WORD = re.compile(r'"((?:[^"]|"")*)"|(\w[\w$]*)|.', re.DOTALL)
+
+
+def _word(rest: str) -> str:
+    match = _WORD.match(rest)
+    if match is None:
+        return ""
+    quoted, plain = match.groups()
+    return (quoted.replace('""', '"') if quoted is not None else plain or match.group()).upper()
