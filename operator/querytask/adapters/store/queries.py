@@ -43,8 +43,18 @@ _KEY = (tasks.c.namespace, tasks.c.name, tasks.c.uid)
 
 _UID: sa.BindParameter[str] = sa.bindparam("uid")
 
-TASK = sa.select(tasks, texts.c.sql).join(texts, texts.c.hash == tasks.c.sql_hash).where(tasks.c.uid == _UID)
-RESULT = sa.select(results).where(results.c.uid == _UID)
+TASK = (
+    sa.select(
+        tasks,
+        texts.c.sql,
+        *[column.label(f"result_{column.name}") for column in results.c],
+        *[column.label(f"export_{column.name}") for column in exports.c],
+    )
+    .join(texts, texts.c.hash == tasks.c.sql_hash)
+    .join(results, results.c.uid == tasks.c.uid, isouter=True)
+    .join(exports, exports.c.uid == tasks.c.uid, isouter=True)
+    .where(tasks.c.uid == _UID)
+)
 ATTEMPTS = sa.select(attempts).where(attempts.c.uid == _UID).order_by(attempts.c.attempt)
 EXPORT = sa.select(exports).where(exports.c.uid == _UID)
 TRANSITIONS = sa.select(transitions).where(transitions.c.uid == _UID).order_by(transitions.c.id)
@@ -102,13 +112,12 @@ def task(connection: sa.Connection, uid: str) -> StoredTask | None:
     row = _one(connection, TASK, uid)
     if row is None:
         return None
-    result = _one(connection, RESULT, uid)
     return StoredTask(
-        task=rows.task_of(row, rows.result_of(result) if result else None),
+        task=rows.task_of(row),
         sql_hash=row["sql_hash"],
         updated_at=row["updated_at"],
         attempts=tuple(rows.attempt_of(item) for item in _all(connection, ATTEMPTS, uid)),
-        export=export(connection, uid),
+        export=rows.export_of(row, "export_") if row["export_uid"] else None,
     )
 
 

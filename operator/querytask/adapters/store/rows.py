@@ -23,8 +23,11 @@ Row = Mapping[str, Any]
 T = TypeVar("T")
 
 _APART = frozenset({"sql", "cancel", "error", "result"})
+_OWN = tuple(item.name for item in dataclasses.fields(TaskRecord) if item.name not in _APART)
 _ERROR = tuple(item.name for item in dataclasses.fields(Error))
 _CANCEL = tuple(item.name for item in dataclasses.fields(CancelRecord))
+_ATTEMPT = tuple(item.name for item in dataclasses.fields(AttemptRecord))
+_EXPORT = tuple(item.name for item in dataclasses.fields(ExportRecord))
 
 
 def sql_hash(sql: str) -> str:
@@ -41,14 +44,14 @@ def of_task(task: TaskRecord) -> dict[str, Any]:
     return row
 
 
-def task_of(row: Row, result: ResultRecord | None) -> TaskRecord:
-    """The record of a row of ``tasks`` joined with ``queries``."""
-    names = {item.name for item in dataclasses.fields(TaskRecord)} - _APART
-    values = {name: row[name] for name in names}
+def task_of(row: Row) -> TaskRecord:
+    """The record of a row of ``tasks`` joined with ``queries`` and, as ``result_…``, with ``results``."""
+    values = {name: row[name] for name in _OWN}
     values["error"] = Error(**{name: row[f"error_{name}"] for name in _ERROR}) if row["error_code"] else None
     asked = row["cancel_requested_at"] is not None
     values["cancel"] = CancelRecord(**{name: row[f"cancel_{name}"] for name in _CANCEL}) if asked else None
     values |= {name: tuple(row[name]) for name in ("parameters", "sources")}
+    result = _result_of(row) if row["result_uid"] else None
     return TaskRecord(**values, sql=row["sql"], result=result)
 
 
@@ -62,10 +65,10 @@ def of_result(result: ResultRecord) -> dict[str, Any]:
     }
 
 
-def result_of(row: Row) -> ResultRecord:
-    """The record of a row of ``results``."""
-    preview = Preview(tuple(row["preview"]), row["truncated"])
-    return ResultRecord(rows=row["rows"], columns=_messages(Column, row["columns"]), preview=preview)
+def _result_of(row: Row) -> ResultRecord:
+    preview = Preview(tuple(row["result_preview"]), row["result_truncated"])
+    columns = _messages(Column, row["result_columns"])
+    return ResultRecord(rows=row["result_rows"], columns=columns, preview=preview)
 
 
 def of_attempt(attempt: AttemptRecord) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def of_attempt(attempt: AttemptRecord) -> dict[str, Any]:
 
 def attempt_of(row: Row) -> AttemptRecord:
     """The record of a row of ``attempts``."""
-    return AttemptRecord(**{item.name: row[item.name] for item in dataclasses.fields(AttemptRecord)})
+    return AttemptRecord(**{name: row[name] for name in _ATTEMPT})
 
 
 def of_export(export: ExportRecord) -> dict[str, Any]:
@@ -83,10 +86,10 @@ def of_export(export: ExportRecord) -> dict[str, Any]:
     return _shallow(export) | {"files": [_shallow(file) for file in export.files]}
 
 
-def export_of(row: Row) -> ExportRecord:
-    """The record of a row of ``exports``."""
-    values = {item.name: row[item.name] for item in dataclasses.fields(ExportRecord)}
-    return ExportRecord(**values | {"files": _messages(File, row["files"])})
+def export_of(row: Row, prefix: str = "") -> ExportRecord:
+    """The record of a row of ``exports``, whose columns are named with ``prefix``."""
+    values = {name: row[prefix + name] for name in _EXPORT}
+    return ExportRecord(**values | {"files": _messages(File, values["files"])})
 
 
 def of_transition(transition: TransitionRecord) -> dict[str, Any]:

@@ -21,13 +21,26 @@ from querytask.adapters.store.records import (
     Ending,
     ExportRecord,
     Moment,
-    ResultRecord,
     StoredTask,
     TaskRecord,
     TransitionRecord,
 )
 from querytask.adapters.store.schema import attempts, exports, heartbeat, results, tasks, transitions
 from querytask.adapters.store.schema import queries as texts
+
+# Made once: a statement costs more to build than to run. Which columns it sets follows from its values.
+_OF_UID: sa.BindParameter[str] = sa.bindparam("of_uid")
+_INSERT = {table: sa.insert(table) for table in (tasks, results, attempts, exports)}
+_INSERT_NEW = {
+    name: {table: insert(table).on_conflict_do_nothing() for table in (texts, transitions)}
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_UPDATE_TASK = sa.update(tasks).where(tasks.c.uid == _OF_UID)
+_UPDATE_RESULT = sa.update(results).where(results.c.uid == _OF_UID)
+_UPDATE_EXPORT = sa.update(exports).where(exports.c.uid == _OF_UID)
+_UPDATE_ATTEMPT = sa.update(attempts).where(
+    attempts.c.uid == _OF_UID, attempts.c.attempt == sa.bindparam("of_attempt")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +57,16 @@ def record(connection: sa.Connection, step: Step, now: Moment) -> StoredTask:
     """Write ``step`` and return the rows as they then stand."""
     old = queries.task(connection, step.task.uid)
     new = _joined(old, step, now)
-    _write_task(connection, old, new.task, now)
-    changed = _write_attempt(connection, old, new, step.attempt)
+    if old is None:
+        _insert_task(connection, new.task, now)
+    changed = _write_result(connection, old, new)
+    changed = _write_attempt(connection, old, new, step.attempt) or changed
     changed = _write_export(connection, old, new) or changed
     changed = _write_transitions(connection, new.task.uid, step.transitions) or changed
-    if old is not None and (changed or new.task != old.task):
-        connection.execute(sa.update(tasks).where(tasks.c.uid == new.task.uid).values(updated_at=now))
-        return replace(new, updated_at=now)
-    return new
+    if old is None or not (changed or new.task != old.task):
+        return new
+    _update_task(connection, old, new.task, now)
+    return replace(new, updated_at=now)
 
 
 def close_deleted(
@@ -132,28 +147,30 @@ def _ended(task: TaskRecord, at: Moment, ending: Ending) -> Step:
     return Step(closed, ending.attempt, ending.export, (told,))
 
 
-def _write_task(connection: sa.Connection, old: StoredTask | None, new: TaskRecord, now: Moment) -> None:
-    if old is not None and old.task == new:
-        return
+def _insert_task(connection: sa.Connection, new: TaskRecord, now: Moment) -> None:
     row = rows.of_task(new)
-    if old is None or row["sql_hash"] != old.sql_hash:
+    _insert_new(connection, texts, {"hash": row["sql_hash"], "sql": new.sql})
+    connection.execute(_INSERT[tasks], row | {"updated_at": now})
+
+
+def _update_task(connection: sa.Connection, old: StoredTask, new: TaskRecord, now: Moment) -> None:
+    row, before = rows.of_task(new), rows.of_task(old.task)
+    if row["sql_hash"] != old.sql_hash:
         _insert_new(connection, texts, {"hash": row["sql_hash"], "sql": new.sql})
-    if old is None:
-        connection.execute(sa.insert(tasks).values(**row, updated_at=now))
+    changes = {name: value for name, value in row.items() if value != before[name]}
+    connection.execute(_UPDATE_TASK, changes | {"updated_at": now, "of_uid": new.uid})
+
+
+def _write_result(connection: sa.Connection, old: StoredTask | None, new: StoredTask) -> bool:
+    before = old.task.result if old else None
+    if new.task.result is None or new.task.result == before:
+        return False
+    row = rows.of_result(new.task.result)
+    if before is None:
+        connection.execute(_INSERT[results], row | {"uid": new.task.uid})
     else:
-        before = rows.of_task(old.task)
-        changes = {name: value for name, value in row.items() if value != before[name]}
-        if changes:
-            connection.execute(sa.update(tasks).where(tasks.c.uid == new.uid).values(**changes))
-    _write_result(connection, new.uid, old.task.result if old else None, new.result)
-
-
-def _write_result(
-    connection: sa.Connection, uid: str, old: ResultRecord | None, new: ResultRecord | None
-) -> None:
-    if new is not None and new != old:
-        connection.execute(sa.delete(results).where(results.c.uid == uid))
-        connection.execute(sa.insert(results).values(uid=uid, **rows.of_result(new)))
+        connection.execute(_UPDATE_RESULT, row | {"of_uid": new.task.uid})
+    return True
 
 
 def _write_attempt(
@@ -166,10 +183,9 @@ def _write_attempt(
         return False
     row = rows.of_attempt(after)
     if before is None:
-        connection.execute(sa.insert(attempts).values(uid=new.task.uid, **row))
+        connection.execute(_INSERT[attempts], row | {"uid": new.task.uid})
     else:
-        this = sa.and_(attempts.c.uid == new.task.uid, attempts.c.attempt == told.attempt)
-        connection.execute(sa.update(attempts).where(this).values(**row))
+        connection.execute(_UPDATE_ATTEMPT, row | {"of_uid": new.task.uid, "of_attempt": told.attempt})
     return True
 
 
@@ -178,23 +194,22 @@ def _write_export(connection: sa.Connection, old: StoredTask | None, new: Stored
     if new.export is None or new.export == before:
         return False
     if before is None:
-        connection.execute(sa.insert(exports).values(uid=new.task.uid, **rows.of_export(new.export)))
+        connection.execute(_INSERT[exports], rows.of_export(new.export) | {"uid": new.task.uid})
     else:
         _update_export(connection, new.task.uid, new.export)
     return True
 
 
 def _update_export(connection: sa.Connection, uid: str, export: ExportRecord) -> None:
-    connection.execute(sa.update(exports).where(exports.c.uid == uid).values(**rows.of_export(export)))
+    connection.execute(_UPDATE_EXPORT, rows.of_export(export) | {"of_uid": uid})
 
 
 def _write_transitions(connection: sa.Connection, uid: str, told: Sequence[TransitionRecord]) -> bool:
     changed = False
     for item in told:
-        changed = _insert_new(connection, transitions, {"uid": uid, **rows.of_transition(item)}) or changed
+        changed = _insert_new(connection, transitions, rows.of_transition(item) | {"uid": uid}) or changed
     return changed
 
 
 def _insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(insert(table).values(**row).on_conflict_do_nothing()).rowcount > 0
+    return connection.execute(_INSERT_NEW[connection.dialect.name][table], row).rowcount > 0
