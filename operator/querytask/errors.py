@@ -1,19 +1,24 @@
 """The errors of the operator. No client library's error crosses the edge of its adapter: it is translated
 there.
 
-QueryTaskError ├── SettingsError           a setting is missing, unknown or out of its bounds; the operator
-does not start ├── ObjectInvalid           an object of the cluster does not fit our models, though the API
-server let it in ├── ClusterError            the API server did not do as asked │   ├── NotFound
-404: the object is not there │   ├── Conflict            409: another has written since, or a uid or
-resourceVersion precondition failed │   │   └── AlreadyExists   409: an object of that name is there │   ├──
-Invalid             400 or 422: the object was refused │   ├── Forbidden           403: no right, or no quota
-│   │   └── QuotaExceeded   403: a ResourceQuota of the namespace is used up │   ├── TooManyRequests     429:
-come back after ``retry_after`` seconds │   └── Unavailable         no answer, a time-out, or 5xx: nobody
-knows whether a write took effect ├── StoreError              the history │   ├── StoreRefused        it
-cannot live here: a network file system, an SQLite that is too old │   ├── StoreUnavailable    it cannot be
-read or written now: full, read-only, locked, gone │   ├── StoreCorrupt        its file is damaged │   └──
-StoreSchemaTooNew   a newer release has written it └── ExportsVolumeError      the exports volume cannot be
-read or written
+    QueryTaskError
+    ├── SettingsError           a setting is missing, unknown or out of its bounds; the operator does not start
+    ├── ObjectInvalid           an object of the cluster does not fit our models, though the API server let it in
+    ├── ClusterError            the API server did not do as asked
+    │   ├── NotFound            404: the object is not there
+    │   ├── Conflict            409: another has written since, or a precondition failed
+    │   │   └── AlreadyExists   409: an object of that name is there
+    │   ├── Invalid             400 or 422: the object was refused
+    │   ├── Forbidden           403: no right, or no quota
+    │   │   └── QuotaExceeded   403: a ResourceQuota of the namespace is used up
+    │   ├── TooManyRequests     429: come back after ``retry_after`` seconds
+    │   └── Unavailable         no answer, a time-out, or 5xx: nobody knows whether a write took effect
+    ├── StoreError              the history
+    │   ├── StoreRefused        it cannot live here: a network file system, an SQLite that is too old
+    │   ├── StoreUnavailable    it cannot be read or written now: full, read-only, locked, gone
+    │   ├── StoreCorrupt        its file is damaged
+    │   └── StoreSchemaTooNew   a newer release has written it
+    └── ExportsVolumeError      the exports volume cannot be read or written
 """
 
 from __future__ import annotations
@@ -101,4 +106,8 @@ class StoreSchemaTooNew(StoreError):
 
 
 class ExportsVolumeError(QueryTaskError):
-    """The exports volume cannot be read or written."""
+    """The exports volume cannot be read or written; ``fault`` is ``Full``, ``ReadOnly`` or ``Io``."""
+
+    def __init__(self, message: str, fault: str = "Io") -> None:
+        super().__init__(message)
+        self.fault = fault
