@@ -2,8 +2,8 @@
 there.
 
     QueryTaskError
-    ├── SettingsError           a setting is missing, unknown or out of its bounds; the operator does not start
-    ├── ObjectInvalid           an object of the cluster does not fit our models, though the API server let it in
+    ├── SettingsError           a setting is missing, unknown or out of its bounds: no start
+    ├── ObjectInvalid           an object of the cluster does not fit our models
     ├── ClusterError            the API server did not do as asked
     │   ├── NotFound            404: the object is not there
     │   ├── Conflict            409: another has written since, or a precondition failed
