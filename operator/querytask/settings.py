@@ -52,7 +52,7 @@ class Settings:
     exports_dir: str = option("/exports", "Where the operator sees the exports volume.")
     reserved_claims: tuple[str, ...] = option(
         (),
-        "Claims that no QuerySource may name, beside the exports claim. Comma-separated. The chart fills it in.",
+        "Claims that no QuerySource may name, beside the exports claim, comma-separated. From the chart.",
     )
     exports_access_mode: str = option(
         "ReadWriteOnce",
@@ -80,7 +80,7 @@ class Settings:
     max_running: int = option(10, "How many tasks may hold a slot, that is have a pod, at one time.", least=1)
     start_deadline_seconds: float = option(
         300.0,
-        "From the slot to the start of the container. A source that is missing this long fails its task, too.",
+        "From the slot to the start of the container. A source missing this long fails its task, too.",
         least=1,
     )
     stop_grace_seconds: int = option(

@@ -27,6 +27,7 @@ import datetime as dt
 import math
 from collections.abc import Callable
 
+from querytask import names
 from querytask.core import after, clock, conclusion, starting, status
 from querytask.core.conclusion import End
 from querytask.core.observed import Observed, Stage
@@ -313,7 +314,8 @@ def start(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     again = o.stage is Stage.UNBORN
     number = o.attempt if again else o.attempt + 1
     granted = (o.granted_at if again else None) or now
-    shown = status.queued(o, now, Reason.POD_PENDING, "the worker's pod is created", attempt=number)
+    message = starting.waiting(names.pod_name(o.task.metadata.uid, number))
+    shown = status.queued(o, now, Reason.POD_PENDING, message, attempt=number)
     note = AttemptNote(number, granted, pod_name=shown.pod_name)
     return Plan(shown, SlotUse.HOLD, note=note, start=number, again_after=settings.start_deadline_seconds)
 

@@ -34,7 +34,12 @@ def progress(pod: PodState) -> str:
         return f"the image of pod {pod.name} cannot be pulled: {_waiting(pod)}"
     if pod.waiting_reason not in ("", "ContainerCreating", "PodInitializing"):
         return f"pod {pod.name} cannot start: {_waiting(pod)}"
-    return f"pod {pod.name} is starting" + (f" on node {pod.node}" if pod.node else "")
+    return waiting(pod.name)
+
+
+def waiting(name: str) -> str:
+    """The same for a pod of which nothing special is to be said. Always the same words: another message is another write."""
+    return f"pod {name} is starting"
 
 
 def failure(pod: PodState, mount_failure: str) -> tuple[Reason, str]:

@@ -87,10 +87,10 @@ def cancelling(o: Observed, now: dt.datetime) -> TaskStatus:
 def finished(o: Observed, now: dt.datetime, end: End) -> TaskStatus:
     """Succeeded, Failed or Cancelled: the end that the task keeps."""
     completed = o.memory.completed_at or end.at or now
-    started = _started_at(o) or (clock.parse(end.outcome.started_at) if end.outcome else None)
-    if end.manifest is not None and started is None:
-        started = clock.parse(end.manifest.started_at)
-    taken = None if started is None else clock.seconds_between(started, completed)
+    told = end.manifest or end.outcome
+    precise = clock.parse(told.started_at) if told else _started_at(o)  # the kubelet tells whole seconds
+    started = _started_at(o) or precise
+    taken = None if precise is None else clock.seconds_between(precise, completed)
     return _compose(
         o,
         now,
@@ -108,7 +108,7 @@ def finished(o: Observed, now: dt.datetime, end: End) -> TaskStatus:
         export=_export(o, end.manifest),
         cancel=_cancelled(o, now, end, completed),
         error=_error(end),
-        statistics=_statistics(o, end, started),
+        statistics=_statistics(o, end, precise),
     )
 
 

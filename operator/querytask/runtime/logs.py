@@ -50,10 +50,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """That kopf leaves the signals alone is what we want of it, and no warning."""
+    return "OS signals are ignored" not in record.msg
+
+
 def configure(level: str) -> None:
     """Send everything to standard error as JSON; the libraries only from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("kopf._core.reactor.running").addFilter(_is_news)
     for library in ("kopf", "aiohttp", "asyncio", "alembic", "sqlalchemy", "kubernetes"):
         logging.getLogger(library).setLevel(logging.WARNING)
