@@ -1,5 +1,5 @@
-"""Writes ``crds/*.yaml`` from the models: ``python -m querytask.api.crds crds`` writes, with ``--check`` it
-only compares.
+"""Writes the CRDs from the models: ``python -m querytask.api.crds crds charts/querytask-crds/files`` writes,
+with ``--check`` it only compares.
 
 Run by ``make crds``; a test compares, so the models stay the only source. The chart of the CRDs carries the
 same definitions.
@@ -137,19 +137,25 @@ def _crd(kind: str, plural: str, short: str, version: dict[str, Any]) -> dict[st
 def main(arguments: list[str]) -> int:
     """Write the files, or with ``--check`` name those that differ; 1 when one does."""
     parser = argparse.ArgumentParser(prog="querytask.api.crds", description="Write the CRDs from the models.")
-    parser.add_argument("directory", type=Path, help="where the CRDs are, such as crds")
+    parser.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="DIRECTORY",
+        help="where they go, such as crds and charts/querytask-crds/files",
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file differs")
     chosen = parser.parse_args(arguments)
-    stale = [name for name, text in files().items() if not _same(chosen.directory / name, text)]
-    if chosen.check:
-        for name in stale:
-            sys.stderr.write(f"{chosen.directory / name} must be made again: run make crds\n")
-        return int(bool(stale))
-    for name in stale:
-        chosen.directory.mkdir(parents=True, exist_ok=True)
-        (chosen.directory / name).write_text(files()[name], encoding="utf-8")
-        sys.stdout.write(f"wrote {chosen.directory / name}\n")
-    return 0
+    wanted = {directory / name: text for directory in chosen.directories for name, text in files().items()}
+    stale = [path for path, text in wanted.items() if not _same(path, text)]
+    for path in stale:
+        if chosen.check:
+            sys.stderr.write(f"{path} must be made again: run make crds\n")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+            sys.stdout.write(f"wrote {path}\n")
+    return int(chosen.check and bool(stale))
 
 
 def _same(path: Path, text: str) -> bool:
