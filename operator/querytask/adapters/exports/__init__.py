@@ -1,4 +1,5 @@
-"""The exports volume: mailboxes and exported files, and nothing else of the file system. The only code that touches that volume."""
+"""The exports volume: mailboxes and exported files, and nothing else of the file system. The only code that
+touches that volume."""
 
 from querytask.adapters.exports.mailbox import Damaged, Mailbox
 from querytask.adapters.exports.volume import ExportsVolume, Removal, Space

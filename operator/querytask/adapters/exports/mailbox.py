@@ -1,4 +1,5 @@
-"""What the mailbox of one attempt holds. The worker is not trusted: whatever is not a message of its task is ``Damaged``, never an error."""
+"""What the mailbox of one attempt holds. The worker is not trusted: whatever is not a message of its task
+is ``Damaged``, never an error."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from querytask_worker.contract import Manifest, Outcome, Progress
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file is there, but it is no message that can be believed; ``why`` is a sentence, and shows nothing of its content."""
+    """A file is there, but it is no message that can be believed; ``why`` is a sentence, and shows nothing
+    of its content."""
 
     why: str
 

@@ -1,0 +1,189 @@
+"""The exports volume as the others see it: every call off the event loop, every error an
+``ExportsVolumeError``.
+
+For the applier (``prepare``), the observer (``read``), the collector (``scan`` and the removals) and the
+probes. Reading has threads of its own, so that a large removal never keeps a reconcile waiting; removals
+have one thread, and so never meet each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from querytask.adapters.exports import paths, reading, removal, scan, selftest, writing
+from querytask.adapters.exports.mailbox import Damaged, Mailbox
+from querytask.adapters.exports.removal import Removal
+from querytask.core.collection_facts import DirectoryFacts
+from querytask_worker import contract
+
+T = TypeVar("T")
+
+AT_ONCE = 64
+"""How many directories are looked at before the scan lets others have the thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes of the volume."""
+
+    free: int
+    """What the operator's user may still write."""
+    total: int
+
+
+class ExportsVolume:
+    """The volume at ``root``. Names that no cluster gives raise ``ValueError``."""
+
+    def __init__(self, root: Path, threads: int = 4) -> None:
+        self.root = root
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="exports")
+        self._removals = ThreadPoolExecutor(1, thread_name_prefix="exports-removal")
+
+    async def check(self) -> None:
+        """See that the volume can do what the mailbox needs; raises ``ExportsVolumeError`` with what it
+        cannot."""
+        await self._run(lambda: selftest.check(self.root), "checking it")
+
+    async def space(self) -> Space:
+        """How much is free."""
+        return await self._run(self._space, "asking for its free space")
+
+    async def prepare(self, namespace: str, uid: str, attempt: int, assignment: contract.Assignment) -> None:
+        """Make the attempt's folder with its assignment; nothing changes where it is there already. Durable
+        when it returns."""
+        names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
+        text = contract.dump(assignment)
+        await self._run(lambda: self._prepare(names, text), f"preparing {'/'.join(names)}")
+
+    async def read(self, namespace: str, uid: str, attempt: int | None) -> Mailbox:
+        """What the worker of that attempt has written, or the manifest alone; all ``None`` where there is
+        no directory."""
+        return await self._run(lambda: self._read(namespace, uid, attempt), f"reading {namespace}/{uid}")
+
+    async def read_log(self, namespace: str, uid: str, attempt: int) -> str | None:
+        """The end of the worker's log; ``None`` where it left none that can be read."""
+        names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
+        return await self._run(lambda: self._log(names), f"reading the log of {'/'.join(names)}")
+
+    async def directory(self, namespace: str, uid: str) -> DirectoryFacts | None:
+        """The facts of one task's directory."""
+        return await self._run(
+            lambda: scan.directory(self.root, namespace, uid), f"looking at {namespace}/{uid}"
+        )
+
+    async def scan(self) -> AsyncIterator[list[DirectoryFacts]]:
+        """The facts of every task's directory, some at a time."""
+        directories = scan.directories(self.root)
+        try:
+            while found := await self._run(lambda: list(islice(directories, AT_ONCE)), "looking through it"):
+                yield found
+        finally:
+            await self._run(directories.close, "looking through it")
+
+    async def remove_task(self, namespace: str, uid: str) -> Removal:
+        """Remove a task's directory."""
+        folder, name = paths.task_names(namespace, uid)
+        return await self._remove((folder,), name)
+
+    async def remove_attempt(self, namespace: str, uid: str, attempt: int) -> Removal:
+        """Remove the folder of one attempt."""
+        return await self._remove(paths.task_names(namespace, uid), paths.attempt_name(attempt))
+
+    async def remove_partials(self, namespace: str, uid: str, attempt: int) -> Removal:
+        """Remove the files of one attempt that were never finished."""
+        names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
+        return await self._run(
+            lambda: self._partials(names), f"removing partial files of {'/'.join(names)}", self._removals
+        )
+
+    async def empty_trash(self) -> Removal:
+        """Unlink what a removal that was broken off has left."""
+        return await self._run(self._empty, "emptying its trash", self._removals)
+
+    def close(self) -> None:
+        """Wait for what is under way; safe to repeat."""
+        self._pool.shutdown()
+        self._removals.shutdown()
+
+    async def _run(self, work: Callable[[], T], doing: str, pool: Executor | None = None) -> T:
+        def translated() -> T:
+            with paths.translated(self.root, doing):
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(pool or self._pool, translated)
+
+    async def _remove(self, names: tuple[str, ...], name: str) -> Removal:
+        doing = f"removing {'/'.join((*names, name))}"
+        return await self._run(lambda: self._throw_away(names, name), doing, self._removals)
+
+    def _space(self) -> Space:
+        found = os.statvfs(self.root)
+        return Space(free=found.f_bavail * found.f_frsize, total=found.f_blocks * found.f_frsize)
+
+    def _prepare(self, names: tuple[str, ...], text: bytes) -> None:
+        with paths.opened(self.root) as root:
+            writing.prepare(root, names, text)
+
+    def _read(self, namespace: str, uid: str, attempt: int | None) -> Mailbox:
+        try:
+            with paths.opened(self.root, *paths.task_names(namespace, uid)) as task:
+                return reading.mailbox(task, attempt, namespace, uid)
+        except PermissionError as error:
+            shut = reading.shut(error)
+            return Mailbox(shut, shut, shut)
+        except (FileNotFoundError, NotADirectoryError):
+            return self._nothing()
+
+    def _nothing(self) -> Mailbox:
+        """An empty mailbox, unless it is the volume that is missing."""
+        with paths.opened(self.root):
+            return Mailbox()
+
+    def _log(self, names: tuple[str, ...]) -> str | None:
+        try:
+            with paths.opened(self.root, *names) as folder:
+                found = reading.content(folder, contract.LOG_FILE, reading.LOG_BYTES, tail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return None if found is None or isinstance(found, Damaged) else found.decode("utf-8", "replace")
+
+    def _throw_away(self, names: tuple[str, ...], name: str) -> Removal:
+        with paths.opened(self.root) as root:
+            try:
+                with paths.opened(self.root, *names) as parent:
+                    removal.throw_away(root, parent, name)
+            except (FileNotFoundError, NotADirectoryError):
+                pass  # somebody else has removed it: what was wanted is true
+            return self._emptied(root)
+
+    def _partials(self, names: tuple[str, ...]) -> Removal:
+        try:
+            try:
+                return self._without_partials(names)
+            except PermissionError:
+                with paths.opened(self.root, *names[:-1]) as task:
+                    removal.open_up(task, names[-1])
+                return self._without_partials(names)
+        except (FileNotFoundError, NotADirectoryError):
+            return Removal()
+
+    def _without_partials(self, names: tuple[str, ...]) -> Removal:
+        with paths.opened(self.root) as root, paths.opened(self.root, *names) as folder:
+            return removal.remove_partials(root, folder)
+
+    def _empty(self) -> Removal:
+        with paths.opened(self.root) as root:
+            return self._emptied(root)
+
+    def _emptied(self, root: int) -> Removal:
+        try:
+            return removal.empty(root)
+        except FileNotFoundError:
+            return Removal()
