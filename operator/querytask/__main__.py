@@ -79,6 +79,7 @@ async def operate(config: settings.Settings) -> None:
         )
         try:
             operator = await build(config, calls, store, volume, queue, health, metrics)
+            health.history = lambda: _ping(store)
             scrape.watch(store, operator.slots, volume, history)
             await operator.run()
         finally:
@@ -88,6 +89,14 @@ async def operate(config: settings.Settings) -> None:
         volume.close()
         lock.release()
         await runner.cleanup()
+
+
+async def _ping(store: Store) -> str:
+    try:
+        await store.ping()
+    except errors.StoreError as error:
+        return str(error)
+    return ""
 
 
 async def _lock(lock: HistoryLock, health: Health) -> None:

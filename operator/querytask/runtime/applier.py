@@ -75,7 +75,7 @@ class Applier:
                 refusal = await self._start(raw, observed.task, plan.start)
         else:
             shown = self._unrecorded(observed, plan)
-        await self._end_pods(plan, recorded)
+        await self._end_pods(observed, plan, recorded)
         if refusal is not None:
             return Applied(raw, recorded, refusal)
         if plan.end is not None and plan.end.phase is not Phase.SUCCEEDED and recorded:
@@ -159,11 +159,13 @@ class Applier:
         log.warning("%s", message)
         return Refusal(reason, message, self._now())
 
-    async def _end_pods(self, plan: Plan, recorded: bool) -> None:
+    async def _end_pods(self, observed: Observed, plan: Plan, recorded: bool) -> None:
         try:
             if plan.stop is not None:
                 await self._cluster.stop_pod(plan.stop.pod.name, plan.stop.pod.uid, plan.stop.why)
             for pod in plan.delete_pods if recorded else ():
+                if observed.task.finished and pod.ended:
+                    self._cache.expect_gone(pod)
                 await self._cluster.delete_pod(pod.name, pod.uid)
         except errors.NotFound:
             return  # what was wanted is true already; the next look will see it

@@ -37,6 +37,7 @@ class Cache:
         self.claims: dict[str, Raw] = {}
         self._pods: dict[str, dict[str, PodState]] = {}
         self._owners: dict[str, str] = {}
+        self._expected: set[str] = set()
 
     # tasks
 
@@ -77,9 +78,17 @@ class Cache:
         """A pod is said to be gone; its last state stays, so marked, for whoever concludes how the attempt
         ended."""
         uid, state = task_uid(pod), podstate.read(pod)
+        if state.uid in self._expected:
+            self._expected.discard(state.uid)
+            self.forget_pods(uid, [state.name])
+            return []
         self._owners[uid] = owner_name(pod)
         self._pods.setdefault(uid, {})[state.name] = dataclasses.replace(state, gone=True)
         return [self.task_key(owner_name(pod))]
+
+    def expect_gone(self, pod: PodState) -> None:
+        """The pod of a finished task was deleted by us: nobody has to look when it is gone."""
+        self._expected.add(pod.uid)
 
     def pods_of(self, uid: str) -> tuple[PodState, ...]:
         """The pods of the task with that uid, the oldest attempt first."""
@@ -114,7 +123,7 @@ class Cache:
         return self._users(name)
 
     def put_claim(self, claim: Raw) -> list[Key]:
-        """Take a claim as seen; the sources on it."""
+        """Take a claim as seen; the sources on it, and the tasks that wait for them."""
         self.claims[claim["metadata"]["name"]] = {"metadata": {"name": claim["metadata"]["name"]}}
         return self._sources_on(claim["metadata"]["name"])
 
@@ -131,11 +140,11 @@ class Cache:
         ]
 
     def _sources_on(self, claim: str) -> list[Key]:
-        return [
-            Key(names.SOURCE_KIND, self._namespace, name)
-            for name, source in self.sources.items()
-            if source.get("spec", {}).get("volume", {}).get("claimName") == claim
-        ]
+        found: list[Key] = []
+        for name, source in self.sources.items():
+            if source.get("spec", {}).get("volume", {}).get("claimName") == claim:
+                found += [Key(names.SOURCE_KIND, self._namespace, name), *self._users(name)]
+        return found
 
     # resync
 
@@ -148,7 +157,10 @@ class Cache:
         for name in [name for name in self.tasks if name not in listed]:
             del self.tasks[name]
         concerned.update(key for task in tasks for key in self.put_task(task))
-        self._pods, self._owners = {}, {}
+        alive = {task["metadata"]["uid"] for task in tasks}
+        gone = {uid: pods for uid, pods in self._pods.items() if uid in alive}
+        self._expected.intersection_update(pod["metadata"]["uid"] for pod in pods)
+        self._pods, self._owners = {uid: _gone(known) for uid, known in gone.items()}, {}
         concerned.update(key for pod in pods for key in self.put_pod(pod))
         self.sources = {source["metadata"]["name"]: source for source in sources}
         self.claims = {
@@ -167,6 +179,11 @@ def task_uid(pod: Raw) -> str:
 def owner_name(pod: Raw) -> str:
     """The name of the task of a worker pod."""
     return str(pod["metadata"].get("annotations", {}).get(names.TASK_NAME_ANNOTATION, ""))
+
+
+def _gone(pods: dict[str, PodState]) -> dict[str, PodState]:
+    """Those said to be gone, whose last state somebody may still need: no list has them."""
+    return {name: pod for name, pod in pods.items() if pod.gone}
 
 
 def _newer(seen: Raw, known: Raw | None) -> bool:

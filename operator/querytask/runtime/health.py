@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 STUCK_SECONDS = 120.0
@@ -16,6 +16,8 @@ class Health:
     clock: Callable[[], float]
     resync_seconds: float
     longest_work: Callable[[], float]
+    history: Callable[[], Awaitable[str]] | None = None
+    """What is wrong with the history; empty when nothing is."""
     waiting_for: dict[str, str] = field(default_factory=dict)
     """What the start still waits for, by name; empty once the operator works."""
     resync_failure: str = ""
@@ -37,7 +39,8 @@ class Health:
         waiting = {name: what for name, what in self.waiting_for.items() if what}
         if waiting:
             return waiting
-        return await self.alive() | {"apiServer": self._api_server()}
+        history = await self.history() if self.history else ""
+        return await self.alive() | {"apiServer": self._api_server(), "history": history}
 
     def _timer(self) -> str:
         if self.resync_tried is None or self.clock() - self.resync_tried <= 3 * self.resync_seconds + 60:

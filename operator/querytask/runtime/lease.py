@@ -46,6 +46,9 @@ class Lease:
         self._calls, self._holder, self._seconds, self._now = calls, holder, seconds, now
         self._tell = tell
         self._seen: tuple[str, dt.datetime] | None = None
+        self._taken = False
+        self.held = asyncio.Event()
+        """Set while the lease is ours: nobody may reconcile without it."""
         self.blocker = "it has not been asked for yet"
         """Why this operator does not hold the lease; empty when it does."""
 
@@ -62,8 +65,12 @@ class Lease:
             await asyncio.sleep(self._seconds / 3)
             if await self._try():
                 renewed = self._now()
-            elif "held by" in self.blocker or clock.seconds_between(renewed, self._now()) > self._seconds:
+            elif self._taken:
+                self.held.clear()
                 raise LeaseLost(f"the lease {names.LEASE_NAME} is lost: {self.blocker}")
+            elif self.held.is_set() and clock.seconds_between(renewed, self._now()) > self._seconds:
+                log.warning("The lease could not be renewed in time; the work waits: %s", self.blocker)
+                self.held.clear()
 
     async def release(self) -> None:
         """Let the next operator have it at once; a failure only makes it wait."""
@@ -80,13 +87,16 @@ class Lease:
     async def _try(self) -> bool:
         try:
             blocker = await self._claim()
+            self._taken = bool(blocker)
         except errors.ClusterError as error:
+            self._taken = False
             blocker = f"the API server did not answer: {error}"
         if blocker and blocker != self.blocker:
             log.warning("Waiting for the lease %s: %s", names.LEASE_NAME, blocker)
         self.blocker = blocker
-        if blocker:
-            self._tell(blocker)
+        if not blocker:
+            self.held.set()
+        self._tell(blocker)
         return not blocker
 
     async def _claim(self) -> str:

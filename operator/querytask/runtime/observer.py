@@ -53,7 +53,7 @@ class Observer:
             refusal=refusal,
         )
         if task.finished:
-            return first
+            return await self._rebuilt(first)
         pods = first.pods
         if first.attempt and first.pod is None:
             pods = (
@@ -65,6 +65,13 @@ class Observer:
             seen, mailbox=await self.mailbox(task.metadata.namespace, task.metadata.uid, seen.attempt)
         )
         return dataclasses.replace(seen, mount_failure=await self._mount_failure(seen, now))
+
+    async def _rebuilt(self, o: Observed) -> Observed:
+        """A finished task that the history does not know: its manifest tells what the row is to hold."""
+        if o.memory.phase is not None:
+            return o
+        metadata = o.task.metadata
+        return dataclasses.replace(o, mailbox=await self.mailbox(metadata.namespace, metadata.uid, o.attempt))
 
     async def pods(self, uid: str, *, confirm: bool = True) -> tuple[PodState, ...]:
         """The pods that the task of that uid owns; with ``confirm`` those said to be gone are asked for."""

@@ -94,6 +94,7 @@ class Operator:
 
     async def _worker(self) -> None:
         while True:
+            await self.lease.held.wait()
             key = await self.queue.get()
             started = time.monotonic()
             result = "error"
@@ -108,7 +109,8 @@ class Operator:
             again = await self.reconciler.reconcile(key)
         except Stale as stale:
             log.debug("%s %s is looked at again: %s", key.kind, key.name, stale)
-            self.reconciler.ask(key)
+            self.reconciler.ask(key, enqueue=False)
+            self.queue.add_failed(key)
             return "retry"
         except errors.TooManyRequests as error:
             self.queue.add_after(key, error.retry_after)

@@ -65,10 +65,11 @@ class Reconciler:
         self.line: dict[str, Key] = {}
         """The keys of the tasks that hold or want a slot, by uid."""
 
-    def ask(self, key: Key) -> None:
-        """The next reconcile of ``key`` is to ask the API server for it, though the cache may not know it."""
+    def ask(self, key: Key, *, enqueue: bool = True) -> None:
+        """The next reconcile of ``key`` is to ask the API server for it, whatever the cache knows."""
         self._ask.add(key)
-        self._enqueue(key)
+        if enqueue:
+            self._enqueue(key)
 
     def granted(self, uid: str) -> None:
         """A task in the line has got a slot."""
