@@ -82,7 +82,7 @@ def _whole(
     directory: DirectoryFacts, task: TaskState | None, living: LivingTask | None, now: Moment, rules: Rules
 ) -> Action | None:
     """Why the whole directory goes, if it does. The task has its end, or nobody knows it."""
-    if directory.manifest is not None:
+    if directory.manifest is not None or (task is not None and task.expires_at is not None):
         return _expired(directory, task, now, rules)
     if task is None and living is None:
         if now < directory.newest + rules.grace:

@@ -25,6 +25,7 @@ _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,3}")
 
+_RO = "ReadOnly"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})

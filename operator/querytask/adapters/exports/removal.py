@@ -67,22 +67,19 @@ def open_trash(root: int) -> int:
     return paths.folder(root, paths.TRASH)
 
 
-def empty(root: int, clock: Callable[[], float] = time.monotonic) -> Removal:
-    """Unlink what is in the trash, for ``BUDGET_SECONDS`` at most; raises the first ``OSError`` when
-    something could not be removed."""
+def empty(root: int, clock: Callable[[], float] = time.monotonic) -> tuple[Removal, OSError | None]:
+    """Unlink what is in the trash, for ``BUDGET_SECONDS`` at most; also the first thing that kept something
+    in it."""
     trash, until = open_trash(root), clock() + BUDGET_SECONDS
+    total, fault = Removal(), None
     try:
-        total = Removal()
-        while clock() < until:
+        moved = True
+        while moved and clock() < until:
             moved, removed, fault = _pass(trash)
             total += removed
-            if not moved:
-                if fault is not None:
-                    raise fault
-                break
-        return total
     finally:
         os.close(trash)
+    return total, fault
 
 
 def _pass(trash: int) -> tuple[bool, Removal, OSError | None]:

@@ -104,7 +104,7 @@ class ExportsVolume:
         )
 
     async def empty_trash(self) -> Removal:
-        """Unlink what a removal that was broken off has left."""
+        """Unlink what a removal that was broken off has left; an error says what cannot be unlinked."""
         return await self._run(self._empty, "emptying its trash", self._removals)
 
     def close(self) -> None:
@@ -161,7 +161,8 @@ class ExportsVolume:
                     removal.throw_away(root, parent, name)
             except (FileNotFoundError, NotADirectoryError):
                 pass  # somebody else has removed it: what was wanted is true
-            return self._emptied(root)
+            # What stays in the trash is out of everybody's way; ``empty_trash`` says why it stays.
+            return removal.empty(root)[0]
 
     def _partials(self, names: tuple[str, ...]) -> Removal:
         try:
@@ -180,10 +181,7 @@ class ExportsVolume:
 
     def _empty(self) -> Removal:
         with paths.opened(self.root) as root:
-            return self._emptied(root)
-
-    def _emptied(self, root: int) -> Removal:
-        try:
-            return removal.empty(root)
-        except FileNotFoundError:
-            return Removal()
+            removed, fault = removal.empty(root)
+            if fault is not None:
+                raise fault
+            return removed
