@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from . import limits, signals
+from . import limits, signals, sources
 from .channel import Sender
 from .job import Job
 from .log import Log
@@ -88,6 +88,7 @@ def _bound(job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limits.bound_data(job.limits.data_bytes)
     limits.prefer_for_oom_kill()
+    sources.enter(job.places)
 
 
 class _Listener(threading.Thread):

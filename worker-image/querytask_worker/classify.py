@@ -16,14 +16,15 @@ import duckdb
 
 from .contract import ExitCode
 from .faults import Fault
-from .text import Piece, characters, position
+from .text import Edit, Piece, before_edits, characters, position
 
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|file too large", re.IGNORECASE)
 _SPILL = re.compile(r"failed to offload|max_temp_directory_size", re.IGNORECASE)
 _MISSING = re.compile(r"no files found that match|no such file or directory|is a directory", re.IGNORECASE)
 _UNREACHABLE = re.compile(
-    r"input/output error|remote i/o error|stale file handle|transport endpoint|permission denied|no such device"
-    r"|host is down|connection timed out|connection refused|network is unreachable|could not connect",
+    r"input/output error|remote i/o error|stale file handle|transport endpoint|permission denied"
+    r"|no such device|host is down"
+    r"|connection timed out|connection refused|network is unreachable|could not connect",
     re.IGNORECASE,
 )
 
@@ -38,7 +39,8 @@ class Context:
     piece: Piece
     prefix_bytes: int = 0
     spill_dir: str = "\0"
-    task_dir: str = "\0"
+    edits: tuple[Edit, ...] = ()
+    """What was replaced in the piece before it was run."""
 
 
 def syntax_fault(error: duckdb.Error, piece: Piece, sql: str) -> Fault:
@@ -89,7 +91,7 @@ def _message(error: BaseException) -> tuple[str, int | None]:
 def _position(offset: int | None, context: Context) -> str | None:
     if offset is None:
         return None
-    inner = offset - context.prefix_bytes
+    inner = before_edits(offset - context.prefix_bytes, context.edits)
     if not 0 <= inner <= len(context.piece.text.encode()):
         return None
     return position(context.sql, context.piece.start + characters(context.piece.text, inner))

@@ -46,9 +46,9 @@ class Engine:
         self._tell = tell
         self._log = log
         self._task_id = f"{job.assignment.uid}/{job.assignment.attempt}"
-        self._registry = Registry(log)
+        self.registry = Registry(log)
         self._pool = ConnectionPool(database.connect, log)
-        self.execution = Execution(self._pool, self._registry, log)
+        self.execution = Execution(self._pool, self.registry, log)
         self._partial = os.path.realpath(job.mailbox.path(export.PARTIAL_NAME))
         self._statistics: dict[str, Any] = {}
         self._step = "Starting"
@@ -63,7 +63,7 @@ class Engine:
 
         Raises ``Fault`` or ``Stopped``.
         """
-        self._registry.start_sweep(SWEEP_SECONDS, STALE_SECONDS)
+        self.registry.start_sweep(SWEEP_SECONDS, STALE_SECONDS)
         sampler = threading.Thread(target=self._sample, name="sampler", daemon=True)
         sampler.start()
         try:
@@ -94,14 +94,12 @@ class Engine:
     def _prepare(self) -> Query:
         job, assignment = self._job, self._job.assignment
         sources.check(assignment.sources, job.places)
-        sources.enter(job.places)
         path = self._partial if assignment.export is not None else None
         context = classify.Context(
             sql=assignment.sql,
             piece=Piece(assignment.sql, 0),
             prefix_bytes=len(assignment.sql.encode()) + 1,
             spill_dir=job.places.spill_dir,
-            task_dir=job.places.task_dir,
         )
         try:
             database.prepare(self.execution, self._task_id, job.limits, job.places, path)
@@ -110,10 +108,10 @@ class Engine:
             ) as connection:
                 script = policy.read(connection, assignment.sql)
             used = frozenset().union(*script.parameters)
-            values = parameters.bind(self.execution, self._task_id, assignment.parameters, used)
+            bound = parameters.bind(self.execution, self._task_id, assignment.parameters, used)
         except (duckdb.Error, MemoryError) as error:
             raise classify.fault(error, context) from error
-        return Query(self.execution, self._task_id, assignment, script, values, context, self._partial)
+        return Query(self.execution, self._task_id, assignment, script, bound, context, self._partial)
 
     def _seal(self, result: Result) -> File | None:
         wanted = self._job.assignment.export

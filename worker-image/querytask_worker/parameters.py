@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -18,7 +19,7 @@ from .execution import Execution
 from .faults import Fault
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_DECIMAL = r"DECIMAL\((?:[1-9]|[12][0-9]|3[0-8]),(?:[0-9]|[12][0-9]|3[0-8])\)"
+_DECIMAL = r"DECIMAL(?:\((?:[1-9]|[12][0-9]|3[0-8])(?:, ?(?:[0-9]|[12][0-9]|3[0-8]))?\))?"
 TYPE = re.compile(
     r"(?:BOOLEAN|TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|UTINYINT|USMALLINT|UINTEGER|UBIGINT|UHUGEINT|FLOAT|DOUBLE"
     rf"|{_DECIMAL}|VARCHAR|DATE|TIME|TIMESTAMP|TIMESTAMP_S|TIMESTAMP_MS|TIMESTAMP_NS|TIMESTAMPTZ|INTERVAL|UUID|BLOB)(?:\[\])?"
@@ -27,9 +28,19 @@ VALUE_CHARACTERS = 80
 """How much of a value an error message shows."""
 
 
-def bind(
-    execution: Execution, task_id: str, parameters: Iterable[Parameter], used: frozenset[str]
-) -> dict[str, duckdb.Value]:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The values by name in lower case, and the types of those that lose theirs on the way into DuckDB.
+
+    A NULL and an empty list arrive without a type; where the SQL uses them it must say the type itself
+    (``text.with_types``), else functions that exist for several types could not be chosen.
+    """
+
+    values: dict[str, duckdb.Value]
+    untyped: dict[str, str]
+
+
+def bind(execution: Execution, task_id: str, parameters: Iterable[Parameter], used: frozenset[str]) -> Bound:
     """The values by name, each tried by DuckDB alone.
 
     Raises ``Fault`` (``ParameterError``) naming the first parameter that is missing, too many, twice there or
@@ -39,16 +50,17 @@ def bind(
     _compare(given, used)
     values = {}
     for name, parameter in given.items():
-        values[name] = _value(parameter)
         try:
+            values[name] = _value(parameter)
             execution.run(
-                task_id, "SELECT $value", {"value": values[name]}, label=f"cast of parameter {name}"
+                task_id, "SELECT $value IS NULL", {"value": values[name]}, label=f"cast of parameter {name}"
             )
         except duckdb.Error as error:
             raise Fault(
                 ExitCode.PARAMETER_ERROR, f"{_described(parameter)} cannot be cast: {_reason(error)}"
             ) from error
-    return values
+    untyped = {name: given[name].type for name, value in values.items() if value.object in (None, [])}
+    return Bound(values, untyped)
 
 
 def _by_name(parameters: Iterable[Parameter]) -> dict[str, Parameter]:

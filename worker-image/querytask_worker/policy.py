@@ -98,8 +98,10 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Script:
     found = pieces(sql)
     if not found:
         raise Fault(ExitCode.SQL_ERROR, "the SQL must contain a statement: it has none")
-    for piece in found:
-        _refuse_functions(words(piece.text))
+    for tokens in (words(piece.text) for piece in found):
+        if tokens[0] not in QUERY_WORDS | {"EXPLAIN", "CREATE"}:
+            raise _refused(tokens, RULE)
+        _refuse_functions(tokens)
     for piece in found[:-1]:
         _check_prelude(connection, piece, sql)
     last = found[-1]

@@ -33,7 +33,7 @@ class ConnectionPool(Generic[C]):
     def __init__(self, connect: Callable[[], C], log: Log, *, minimum: int = 0, maximum: int = 1) -> None:
         if not 0 <= minimum <= maximum or maximum < 1:
             raise ValueError(
-                f"minimum must be from 0 to maximum ({maximum}), and maximum at least 1, not minimum {minimum}"
+                f"minimum must be from 0 to maximum, and maximum at least 1, not {minimum} and {maximum}"
             )
         self._connect = connect
         self._log = log

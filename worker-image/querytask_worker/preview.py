@@ -93,19 +93,26 @@ def iso_time(text: str) -> str:
     return re.sub(_SPACED_TIME, r"\1T\2", zoned)
 
 
-_SPECIAL = re.compile(r'("(?:[^"\\]|\\.)*")|(-?(?:Infinity|NaN))', re.DOTALL)
+_SPECIAL = re.compile(r'("(?:[^"\\]|\\.)*")|(-?(?:Infinity|NaN))|((?<![0-9])[.])', re.DOTALL)
 
 
 def _cell(text: str | None) -> tuple[str, bool]:
     """A cell's JSON, and whether it was cut.
 
-    DuckDB's JSON has NaN and infinities as bare words, which JSON has not.
+    DuckDB writes what JSON has not: bare words for NaN and infinities, decimals that begin with the point.
     """
     if text is None:
         return "null", False
     if len(text.encode("utf-8", "replace")) > CELL_BYTES:
         return _shortened(text), True
-    return _SPECIAL.sub(lambda match: match.group(1) or f'"{match.group(2)}"', text), False
+    return _SPECIAL.sub(_mended, text), False
+
+
+def _mended(match: re.Match[str]) -> str:
+    text, word, _ = match.groups()
+    if text is not None:
+        return str(text)
+    return "0." if word is None else f'"{word}"'
 
 
 def _shortened(text: str) -> str:

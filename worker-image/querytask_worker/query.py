@@ -25,8 +25,9 @@ from . import classify, export, preview, readback
 from .contract import PREVIEW_BYTES, Assignment, Column, Export, Preview
 from .execution import Execution
 from .faults import Fault
+from .parameters import Bound
 from .policy import Script
-from .text import Piece, quote_text
+from .text import Piece, quote_text, with_types
 
 STORED = "querytask_result"
 
@@ -42,64 +43,56 @@ class Result:
     preview_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
 class Query:
-    """One run of a script. ``partial`` is the file that an export writes."""
+    """One run of a script."""
 
-    def __init__(
-        self,
-        execution: Execution,
-        task_id: str,
-        assignment: Assignment,
-        script: Script,
-        values: Mapping[str, Any],
-        context: classify.Context,
-        partial: str,
-    ) -> None:
-        self._execution = execution
-        self._task_id = task_id
-        self._assignment = assignment
-        self._script = script
-        self._values = values
-        self._context = context
-        self._partial = partial
+    execution: Execution
+    task_id: str
+    assignment: Assignment
+    script: Script
+    bound: Bound
+    context: classify.Context
+    partial: str
+    """The file that an export writes."""
 
     def run(self) -> Result:
         """Raises ``Fault`` or ``Stopped``."""
         started = time.monotonic()
-        for piece in self._script.prelude:
+        for piece in self.script.prelude:
             self._user(piece, "", "")
-        result = self._explain() if self._script.explains else self._select()
+        result = self._explain() if self.script.explains else self._select()
         elapsed = time.monotonic() - started
         return dataclasses.replace(result, engine_seconds=elapsed - result.preview_seconds)
 
     def _select(self) -> Result:
         columns = self._describe()
-        wanted = self._assignment.export
+        wanted = self.assignment.export
         if wanted is None:
             return self._count(columns)
         types = [column.type for column in columns]
         if not export.keeps_values(wanted, types):
             self._store(columns)
             return self._copy_stored(wanted, columns)
-        rows = int(self._user(self._script.query, *self._copy_around(wanted, columns))[0][0])
+        rows = int(self._user(self.script.query, *self._copy_around(wanted, columns))[0][0])
         started = time.monotonic()
         shown = readback.read(
-            self._execution, self._task_id, self._partial, wanted, columns, rows, self._limit(columns)
+            self.execution, self.task_id, self.partial, wanted, columns, rows, self._limit(columns)
         )
         return Result(rows, columns, shown, 0.0, time.monotonic() - started)
 
     def _describe(self) -> tuple[Column, ...]:
         """The result's columns, told by the binder alone: nothing runs."""
-        wrap = ("DESCRIBE SELECT * FROM (\n", "\n)") if self._script.wrapped else ("DESCRIBE\n", "")
-        return tuple(Column(name=row[0], type=row[1]) for row in self._user(self._script.query, *wrap))
+        wrap = ("DESCRIBE SELECT * FROM (\n", "\n)") if self.script.wrapped else ("DESCRIBE\n", "")
+        return tuple(Column(name=row[0], type=row[1]) for row in self._user(self.script.query, *wrap))
 
     def _copy_around(self, wanted: Export, columns: tuple[Column, ...]) -> tuple[str, str]:
-        end = f") TO {quote_text(self._partial)} {export.copy_options(wanted)}"
+        end = f") TO {quote_text(self.partial)} {export.copy_options(wanted)}"
         names = [column.name for column in columns]
         unique = export.unique_names(names)
         if wanted.format == "JSON" and unique != names:  # the other formats number equal names by themselves
             return "COPY (SELECT * FROM (\n", f"\n) AS r({preview.alias_list(unique)}){end}"
-        if self._script.wrapped:
+        if self.script.wrapped:
             return "COPY (SELECT * FROM (\n", f"\n){end}"
         return "COPY (\n", f"\n{end}"
 
@@ -111,19 +104,19 @@ class Query:
         before = (
             f"SELECT count(*), list(cells) FILTER (cells IS NOT NULL) FROM (SELECT {head} AS cells FROM (\n"
         )
-        rows, cells = self._user(self._script.query, before, f"\n) AS r({names}))")[0]
+        rows, cells = self._user(self.script.query, before, f"\n) AS r({names}))")[0]
         return Result(rows, columns, preview.build(cells or [], more=rows > limit), 0.0)
 
     def _store(self, columns: tuple[Column, ...]) -> None:
         names = preview.alias_list(preview.names_of(len(columns)))
         self._user(
-            self._script.query, f"CREATE TEMP TABLE {self._stored} AS SELECT * FROM (\n", f"\n) AS r({names})"
+            self.script.query, f"CREATE TEMP TABLE {self._stored} AS SELECT * FROM (\n", f"\n) AS r({names})"
         )
 
     def _copy_stored(self, wanted: Export, columns: tuple[Column, ...]) -> Result:
         names, limit = preview.names_of(len(columns)), self._limit(columns)
         listed = export.select_list(export.unique_names(column.name for column in columns), names)
-        target = f"{quote_text(self._partial)} {export.copy_options(wanted)}"
+        target = f"{quote_text(self.partial)} {export.copy_options(wanted)}"
         rows = int(self._own(f"COPY (SELECT {listed} FROM {self._stored}) TO {target}")[0][0])
         started = time.monotonic()
         cells = preview.row_expression([column.type for column in columns])
@@ -132,13 +125,13 @@ class Query:
         return Result(rows, columns, shown, 0.0, time.monotonic() - started)
 
     def _explain(self) -> Result:
-        plan = self._user(self._script.query, "", "")
+        plan = self._user(self.script.query, "", "")
         columns = (Column("explain_key", "VARCHAR"), Column("explain_value", "VARCHAR"))
         self._own(f"CREATE TEMP TABLE {self._stored} (c0 VARCHAR, c1 VARCHAR)")
         for key, value in plan:
             self._own(f"INSERT INTO {self._stored} VALUES ($key, $value)", {"key": key, "value": value})
-        if self._assignment.export is not None:
-            return self._copy_stored(self._assignment.export, columns)
+        if self.assignment.export is not None:
+            return self._copy_stored(self.assignment.export, columns)
         limit = self._limit(columns)
         head = self._own(
             f"SELECT {preview.row_expression(['VARCHAR', 'VARCHAR'])} FROM {self._stored} LIMIT {limit}"
@@ -149,31 +142,33 @@ class Query:
 
     def _limit(self, columns: tuple[Column, ...]) -> int:
         """How many rows a preview shows: as many as were asked for and could fit, at two bytes a cell."""
-        return min(self._assignment.preview_rows, PREVIEW_BYTES // (2 * max(1, len(columns))))
+        return min(self.assignment.preview_rows, PREVIEW_BYTES // (2 * max(1, len(columns))))
 
     @property
     def _stored(self) -> str:
         """A name that the user's script does not have."""
         name = STORED
-        while name in self._assignment.sql.lower():
+        while name in self.assignment.sql.lower():
             name += "_"
         return name
 
     def _user(self, piece: Piece, before: str, after: str) -> list[tuple[Any, ...]]:
         """Run a piece of the user's with our own text around it."""
-        context = dataclasses.replace(self._context, piece=piece, prefix_bytes=len(before.encode()))
-        return self._run(before + piece.text + after, self._values, context)
+        text, edits = with_types(piece.text, self.bound.untyped)
+        prefix = len(before.encode())
+        context = dataclasses.replace(self.context, piece=piece, prefix_bytes=prefix, edits=edits)
+        return self._run(before + text + after, self.bound.values, context)
 
     def _own(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return self._run(
             statement,
             values or {},
-            dataclasses.replace(self._context, prefix_bytes=len(statement.encode()) + 1),
+            dataclasses.replace(self.context, prefix_bytes=len(statement.encode()) + 1),
         )
 
     def _run(self, text: str, values: Mapping[str, Any], context: classify.Context) -> list[tuple[Any, ...]]:
         try:
-            return self._execution.script(self._task_id, text, values)
+            return self.execution.script(self.task_id, text, values)
         except (duckdb.Error, MemoryError) as error:
             raise classify.fault(error, context) from error
         except Fault:

@@ -24,7 +24,7 @@ MAX_OBJECT_BYTES = 1024**3
 """A single line of text beyond this is not read back."""
 
 _PLAIN = re.compile(
-    r"(?:VARCHAR|BLOB|DATE|TIME.*|INTERVAL|UUID|BIT|JSON|ENUM.*|GEOMETRY.*|VARIANT|UNION.*)", re.DOTALL
+    r"(?:VARCHAR|BLOB|DATE|TIME.*|INTERVAL|UUID|BIT|ENUM.*|GEOMETRY.*|VARIANT|UNION.*)", re.DOTALL
 )
 
 

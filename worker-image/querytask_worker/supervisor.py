@@ -8,6 +8,7 @@ file.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import select
@@ -26,6 +27,9 @@ from .output import Output, Relay
 from .signals import STOP_SIGNALS, Signals
 
 PROGRESS_SECONDS = 1.0
+ABANDON_SECONDS = 2.0
+"""How long a killed engine is waited for: a process that hangs in the kernel, on a volume that is away, does
+not die."""
 
 
 class Supervisor:
@@ -39,7 +43,7 @@ class Supervisor:
         self._receiver = Receiver()
         self._relay = Relay(output, log)
         self._deadline = job.started_monotonic + job.assignment.timeout_seconds
-        self._kill_at = float("inf")
+        self._kill_at = self._abandon_at = float("inf")
         self._progress: tuple[str, int | None] = ("Starting", None)
         self._told: tuple[object, ...] = ()
         self._tell_at = job.started_monotonic + PROGRESS_SECONDS
@@ -55,14 +59,23 @@ class Supervisor:
         self._poll = select.poll()
         for descriptor in (self._signals.descriptor, self._child.fragments, self._child.output):
             self._poll.register(descriptor, select.POLLIN)
-        while self.status is None:
-            self._turn()
-        self._drain(self._child.fragments, self._hear)
-        self._drain(self._child.output, self._relay.feed)
+        try:
+            while self.status is None and time.monotonic() < self._abandon_at:
+                self._turn()
+        finally:
+            self._end()
 
     def last_words(self) -> bytes:
         """What the engine process wrote beside its log."""
         return self._relay.last_words()
+
+    def _end(self) -> None:
+        """Leave no engine behind, also when this loop failed; then hear its last."""
+        if self.status is None:
+            os.kill(self._child.pid, signal.SIGKILL)
+            self._reap()
+        self._drain(self._child.fragments, self._hear)
+        self._drain(self._child.output, self._relay.feed)
 
     def _turn(self) -> None:
         self._tell_progress()
@@ -82,7 +95,7 @@ class Supervisor:
         self._reap()
 
     def _wait_milliseconds(self) -> float:
-        due = [self._kill_at if self.stop else self._deadline]
+        due = [min(self._kill_at, self._abandon_at) if self.stop else self._deadline]
         if self._news() != self._told:
             due.append(self._tell_at)
         return max(0.0, min(min(due) - time.monotonic(), 3600.0)) * 1000
@@ -104,6 +117,7 @@ class Supervisor:
         if self.status is None:
             self._log.warning("the statement did not return: killing the engine")
             self.killed = True
+            self._abandon_at = time.monotonic() + ABANDON_SECONDS
             os.kill(self._child.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
@@ -142,7 +156,7 @@ class Supervisor:
             except BlockingIOError:
                 return
             if not data:
-                if self.status is None:
+                with contextlib.suppress(KeyError):
                     self._poll.unregister(descriptor)
                 return
             take(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -48,6 +49,44 @@ def pieces(sql: str) -> list[Piece]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A place where a text was replaced: offset and length in the old one, length in the new; in bytes."""
+
+    offset: int
+    old_bytes: int
+    new_bytes: int
+
+
+def with_types(sql: str, types: Mapping[str, str]) -> tuple[str, tuple[Edit, ...]]:
+    """``sql`` with ``CAST($name AS type)`` for ``$name`` where ``types`` has it, and what was edited."""
+    data = sql.encode()
+    offsets = [offset for offset, _ in duckdb.tokenize(sql)] if types else []
+    result, edits, done = bytearray(), [], 0
+    for offset, following in itertools.pairwise(offsets):
+        match = _NAME.match(data, following)
+        name = match.group().decode() if match else ""
+        if data[offset:following] != b"$" or name.lower() not in types:
+            continue
+        replacement = f"CAST(${name} AS {types[name.lower()]})".encode()
+        edits.append(Edit(offset, 1 + len(name), len(replacement)))
+        result += data[done:offset] + replacement
+        done = following + len(name)
+    return (bytes(result) + data[done:]).decode(), tuple(edits)
+
+
+def before_edits(offset: int, edits: Iterable[Edit]) -> int:
+    """The offset in the old text of an offset in the new; the start of an edit for what lies within it."""
+    shift = 0
+    for edit in edits:
+        if offset < edit.offset + shift:
+            break
+        if offset < edit.offset + shift + edit.new_bytes:
+            return edit.offset
+        shift += edit.new_bytes - edit.old_bytes
+    return offset - shift
+
+
 def position(sql: str, offset: int) -> str:
     """``line:column``, both from 1, of a character's offset."""
     before = sql[: max(0, min(offset, len(sql)))]
@@ -69,6 +108,7 @@ def quote_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _WORD = re.compile(r'"((?:[^"]|"")*)"|(\w[\w$]*)|.', re.DOTALL)
 
 

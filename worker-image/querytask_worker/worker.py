@@ -92,7 +92,7 @@ class Worker:
             fault=supervisor.fault,
             stop=supervisor.stop,
             killed=supervisor.killed,
-            status=supervisor.status,
+            status=supervisor.status or 0,
             oom_kills=counter.read() - kills,
             output=supervisor.last_words(),
             statistics=Statistics(**supervisor.statistics),
