@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from cluster.harness import ControlPlane
-from querytask.api import bounds, parse
+from querytask.api import bounds, docs, parse
 from querytask.api.metadata import Condition
 from querytask.api.task_spec import Compression, Format
 from querytask.api.task_status import (
@@ -237,6 +237,14 @@ def test_wait_for_the_end(objects: Objects, kubectl: Kubectl) -> None:
     """A script waits with kubectl alone."""
     objects.with_status(objects.create(task("done")), **FULL_STATUS.document())
     assert "condition met" in kubectl("wait", "--for=condition=Finished", "qt/done", "--timeout=10s")
+
+
+def test_examples_of_the_reference(objects: Objects, kubectl: Kubectl) -> None:
+    """Each is applied as it stands on the page, with unknown fields refused."""
+    for example in (docs.TASK_EXAMPLE, docs.SOURCE_EXAMPLE):
+        assert " created" in kubectl(
+            "create", "-f", "-", stdin=example.removeprefix("```yaml\n").removesuffix("```\n")
+        )
 
 
 def test_not_in_all(objects: Objects, kubectl: Kubectl) -> None:

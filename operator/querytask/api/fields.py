@@ -30,6 +30,9 @@ LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 
+MEASURED_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?$"
+
+
 class Model(BaseModel):
     """Base of every object and part of one: immutable, camelCase in the API, and blind to fields that a
     newer release has added."""
@@ -77,9 +80,7 @@ Seconds = Annotated[
     float,
     BeforeValidator(float),
     PlainSerializer(durations.decimal, return_type=str),
-    WithJsonSchema(
-        {"type": "string", "minLength": 1, "maxLength": 16, "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})?$"}
-    ),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 16, "pattern": MEASURED_PATTERN}),
 ]
 """A measured time: a float of seconds in Python, a decimal string with at most three decimals in the API,
 which has no floats."""
