@@ -1,5 +1,5 @@
-"""Writes the CRDs from the models: ``python -m querytask.api.crds crds charts/querytask-crds/files`` writes,
-with ``--check`` it only compares.
+"""Writes the CRDs from the models, into ``crds/`` and into their chart: ``python -m querytask.api.crds``
+writes, with ``--check`` it only compares.
 
 Run by ``make crds``; a test compares, so the models stay the only source. The chart of the CRDs carries the
 same definitions.
@@ -21,6 +21,7 @@ from querytask.api.source import QuerySource
 from querytask.api.task import QueryTask
 
 HEADER = "# Made by `make crds` from operator/querytask/api. Do not edit.\n"
+PLACES = (Path("crds"), Path("charts/querytask-crds/files"))
 Column = dict[str, Any]
 
 
@@ -140,9 +141,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "directories",
         type=Path,
-        nargs="+",
+        nargs="*",
+        default=PLACES,
         metavar="DIRECTORY",
-        help="where they go, such as crds and charts/querytask-crds/files",
+        help="where they go; crds and the chart of the CRDs, seen from the top of the tree, if not said",
     )
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file differs")
     chosen = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Writes the reference of the objects, ``docs/reference/api.md``, from the same schema that the API server
 gets.
 
-    python -m querytask.api.docs docs/reference/api.md [--check]
+    python -m querytask.api.docs [--check]
 
 Run by ``make crds``; a test compares. One table for each object, so that a page of Markdown reads like
 ``kubectl explain`` and says the bounds, too.
@@ -22,6 +22,7 @@ from querytask.api import crds, durations, quantities
 from querytask.api.fields import MEASURED_PATTERN, MOST_INTEGER
 
 Schema = dict[str, Any]
+PLACE = Path("docs/reference/api.md")
 COLUMNS = "| Field | Type | Default | Meaning |\n| --- | --- | --- | --- |\n"
 
 INTRODUCTION = f"""\
@@ -195,7 +196,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="querytask.api.docs", description="Write the reference of the objects."
     )
-    parser.add_argument("file", type=Path, help="where it goes, such as docs/reference/api.md")
+    parser.add_argument(
+        "file", type=Path, nargs="?", default=PLACE, help=f"where it goes; {PLACE} if not said"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the file differs")
     chosen = parser.parse_args(arguments)
     if chosen.file.exists() and chosen.file.read_text(encoding="utf-8") == page():
