@@ -23,6 +23,7 @@ Each name begins with ``querytask_``.
     collector_errors_total                counter    removals that failed
     volume_free_bytes{volume}             gauge      free bytes of both volumes, at the scrape
     volume_size_bytes{volume}             gauge      their sizes
+    event_source_restarts_total           counter    times that watching the cluster had to be begun anew
     resync_timestamp_seconds              gauge      when the last full resync ended
 """
 
@@ -93,6 +94,9 @@ class Metrics:
         )
         self._removed_bytes = make.counter("querytask_collector_bytes", "Bytes that it has removed.")
         self._collector_errors = make.counter("querytask_collector_errors", "Removals that failed.")
+        self._restarts = make.counter(
+            "querytask_event_source_restarts", "Times that watching was begun anew."
+        )
         self._resynced = Gauge(
             "querytask_resync_timestamp_seconds", "When the last full resync ended.", registry=self.registry
         )
@@ -139,6 +143,10 @@ class Metrics:
     def removal_failed(self) -> None:
         """The collector could not remove something."""
         self._collector_errors.inc()
+
+    def source_restarted(self) -> None:
+        """Watching the cluster had to be begun anew."""
+        self._restarts.inc()
 
     def resynced(self, at: float) -> None:
         """A full resync ended at ``at``, in Unix seconds."""

@@ -120,7 +120,9 @@ class Applier:
             )
         else:
             shown = observed.task.status
-        return status.unrecorded(shown, now, "the history cannot be written; the row follows when it can")
+        return status.unrecorded(
+            observed, shown, now, "the history cannot be written; the row follows when it can"
+        )
 
     # cluster
 

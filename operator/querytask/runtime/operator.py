@@ -70,7 +70,9 @@ class Operator:
         self.slots.open()
         self.health.waiting_for.pop("firstLook", None)
         log.info("The operator is ready: %d slots, %d held", self.slots.limit, self.slots.held)
-        group.create_task(source.run(self.handlers, self.settings.namespace), name="events")
+        group.create_task(
+            source.run(self.handlers, self.settings.namespace, self.metrics.source_restarted), name="events"
+        )
         settings = self.settings
         self._every(group, "resync", settings.resync_seconds, self._resync)
         self._every(group, "ttl", TTL_SECONDS, self.finished.expire)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import kopf
@@ -24,6 +24,8 @@ from querytask.runtime.cache import Cache, Key
 log = logging.getLogger(__name__)
 TOKEN_MINUTES = 5
 """How long kopf uses one reading of the token file; the kubelet renews it after 80 % of an hour."""
+STEADY_SECONDS = 60.0
+"""An event source that has worked this long is started again with the shortest pause."""
 DEAD_STREAM_SECONDS = 70.0
 """Without an event or a bookmark for this long a watch is opened anew; the API server sends a bookmark a
 minute."""
@@ -100,19 +102,30 @@ def login_from(configuration: Any) -> Callable[[], kopf.ConnectionInfo]:
     return login
 
 
-async def run(handlers: Any, namespace: str, pause: Callable[[float], Any] = asyncio.sleep) -> None:
-    """Watch for ever; kopf is started again whenever it ends, with a growing pause."""
+async def run(
+    handlers: Any,
+    namespace: str,
+    restarted: Callable[[], None],
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Watch for ever; kopf is started again whenever it ends, with a growing pause, and ``restarted`` is told."""
     delay = 1.0
     while True:
         started = asyncio.get_running_loop().time()
         try:
+            # An identity of our own: kopf would ask for the name of the user, and an image has none for its uid.
             await kopf.operator(
-                registry=handlers, settings=kopf_settings(), namespaces=[namespace], standalone=True
+                registry=handlers,
+                settings=kopf_settings(),
+                namespaces=[namespace],
+                standalone=True,
+                identity=names.MANAGER,  # type: ignore[arg-type]
             )
             log.warning("The event source has ended; it is started again in %.0f s", delay)
         except Exception:
             log.exception("The event source has failed; it is started again in %.0f s", delay)
-        if asyncio.get_running_loop().time() - started > 60:
+        if asyncio.get_running_loop().time() - started > STEADY_SECONDS:
             delay = 1.0
+        restarted()
         await pause(delay)
         delay = min(30.0, delay * 2)
