@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_what_the_chart_fills_in(operator_chart: Chart):
     assert found.port == pod_spec(objects)["containers"][0]["ports"][0]["containerPort"]
 
 
-def test_every_setting_arrives(operator_chart: Chart):
+def test_every_setting_arrives(operator_chart: Chart, values_file: Path):
     """Whatever its type: whole numbers beyond a million, fractions, zero, words."""
     values = {
         "maxRunning": 7,
@@ -119,7 +120,8 @@ def test_every_setting_arrives(operator_chart: Chart):
     schema = json.loads((operator_chart.path / "values.schema.json").read_text(encoding="utf-8"))
     known = set(schema["properties"]["settings"]["properties"])
     assert set(values) <= known
-    found = read(render(operator_chart, {f"settings.{name}": value for name, value in values.items()}))
+    values_file.write_text(json.dumps({"settings": values}))
+    found = read(render(operator_chart, values_file))
     for name in FIELDS.keys() - FILLED_IN:
         if camel(name) in values:
             assert getattr(found, name) == values[camel(name)], name
