@@ -1,4 +1,4 @@
-"""``python3 -m cluster up|down|images|load|kubeconfig``: the cluster that `CLUSTER` names, for `make` and scripts."""
+"""``python3 -m cluster up|down|images|load|kubeconfig``: the cluster that `CLUSTER` names."""
 
 import argparse
 import os
@@ -40,7 +40,9 @@ def run(command: str) -> None:
 
 def main() -> int:
     """Errors of the harness are sentences and need no traceback."""
-    parser = argparse.ArgumentParser(prog="python3 -m cluster", description="The cluster of the demo and the tests.")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m cluster", description="The cluster of the demo and the tests."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text)

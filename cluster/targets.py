@@ -1,8 +1,8 @@
 """Which cluster is used: the embedded node, kind, or one that the user has already.
 
-`CLUSTER` says it: `embedded` (the default), `kind` or `existing`. The three have the same few verbs, so that the demo
-and the tests need not know. After `load_images`, `.build/images/NAME.ref` holds the name by which the cluster knows
-each image.
+`CLUSTER` says it: `embedded` (the default), `kind` or `existing`. The three have the same few verbs, so that
+the demo and the tests need not know. After `load_images`, `.build/images/NAME.ref` holds the name by which
+the cluster knows each image.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +68,10 @@ class EmbeddedCluster:
 
 
 class KindCluster:
-    """A cluster in Docker, made by kind. Docker builds the images, on the public base, with packages from the network."""
+    """A cluster in Docker, made by kind.
+
+    Docker builds the images, on the public base, with packages from the network.
+    """
 
     def __init__(self, report: Say = say, execute: Run = run) -> None:
         self._report = report
@@ -96,7 +99,9 @@ class KindCluster:
         reference = f"localhost/{image.repository}:{image.tag()}"
         self._report(f"building the image {reference} (usually 1 min)")
         dockerfile = REPOSITORY / image.dockerfile
-        self._execute(["docker", "build", "--quiet", f"--tag={reference}", f"--file={dockerfile}", str(REPOSITORY)])
+        self._execute(
+            ["docker", "build", "--quiet", f"--tag={reference}", f"--file={dockerfile}", str(REPOSITORY)]
+        )
         self._execute(["kind", "load", "docker-image", f"--name={KIND_NAME}", reference])
         return reference
 
@@ -105,7 +110,10 @@ class KindCluster:
 
 
 class ExistingCluster:
-    """The user's own cluster, by KUBECONFIG. It takes the images from a registry that IMAGE_REGISTRY names."""
+    """The user's own cluster, by KUBECONFIG.
+
+    It takes the images from a registry that IMAGE_REGISTRY names.
+    """
 
     def __init__(self, kubeconfig: Path, registry: str, report: Say = say) -> None:
         self._kubeconfig = kubeconfig
@@ -129,8 +137,8 @@ class ExistingCluster:
     def load_images(self) -> dict[str, str]:
         if not self._registry:
             raise PrerequisiteError(
-                "with CLUSTER=existing, IMAGE_REGISTRY must name a registry and folder that the cluster pulls from and "
-                "that `buildah login` knows, such as registry.example.com/team"
+                "with CLUSTER=existing, IMAGE_REGISTRY must name a registry and folder that the cluster pulls "
+                "from and that `buildah login` knows, such as registry.example.com/team"
             )
         references = {}
         for image in build(report=self._report):
@@ -154,7 +162,9 @@ def chosen(environment: Mapping[str, str], report: Say = say) -> Target:
             return KindCluster(report)
         case "existing":
             kubeconfig = environment.get("KUBECONFIG") or "~/.kube/config"
-            return ExistingCluster(Path(kubeconfig).expanduser(), environment.get("IMAGE_REGISTRY", ""), report)
+            return ExistingCluster(
+                Path(kubeconfig).expanduser(), environment.get("IMAGE_REGISTRY", ""), report
+            )
         case other:
             raise HarnessError(f"CLUSTER must be `embedded`, `kind` or `existing`, not {other!r}")
 

@@ -1,4 +1,4 @@
-"""Compiles `requirements/*.in` into locks with versions and hashes for every platform, and no download addresses."""
+"""Compiles `requirements/*.in` into locks with versions and hashes, for every platform."""
 
 import argparse
 import subprocess
@@ -12,7 +12,10 @@ OPTIONS = {"data": ["--no-deps"]}
 
 
 def command(name: str, upgrades: list[str]) -> list[str]:
-    """The command line that compiles one file. Python 3.11 is the oldest that is served; newer ones get markers."""
+    """The command line that compiles one file.
+
+    Python 3.11 is the oldest that is served; newer ones get markers.
+    """
     return [
         *(
             str(ROOT / ".venv" / "bin" / "uv"),

@@ -1,8 +1,8 @@
 """Runs the tiers of tests one after the other, says how long each usually takes, and ends with a summary.
 
-On a new machine the slow set-up (the node's program takes 8 minutes to build) goes on in the background while lint and
-the unit tests run. A tier that fails does not stop the others: one run tells everything. A cluster that was started
-for the tests is ended after them.
+On a new machine the slow set-up (the node's program takes 8 minutes to build) goes on in the background while
+lint and the unit tests run. A tier that fails does not stop the others: one run tells everything. A cluster
+that was started for the tests is ended after them.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Starts and ends a Kubernetes of one node, or its control plane alone, from packages and without a container engine.
+"""A Kubernetes of one node, or its control plane alone, from packages and without a container engine.
 
 For `make` (``python3 -m cluster.harness``) and for the test fixtures, which use `ControlPlane` as a context
 manager. Only the standard library is imported, so that it runs before anything was installed.

@@ -3,13 +3,14 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster.harness import volumes
-from cluster.harness.api import Api
-from cluster.harness.binary import node_binary
+from cluster.harness.binary import node_binary, say
 from cluster.harness.commands import tail_of
 from cluster.harness.errors import HarnessError
+from cluster.harness.golint import lint
 from cluster.harness.layout import DEFAULT_STATE
 from cluster.harness.node import Node
 
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="end the node and remove its state; the logs stay")
     commands.add_parser("status", help="tell which parts run; exit code 1 unless all do")
     commands.add_parser("build", help="build the node's program if need be, and print its path")
+    commands.add_parser("lint", help="check the Go sources")
     commands.add_parser("recycle-volumes", help="clean the volumes of deleted claims (runs inside the node)")
     load = commands.add_parser("load-image", help="give the node the images of OCI archives")
     load.add_argument("archives", nargs="+", type=Path)
@@ -68,40 +70,46 @@ def replace_by(argv: list[str], **environment: str) -> int:
     os.execvpe(argv[0], argv, {**os.environ, **environment})
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Carries out one command; returns the exit code."""
-    node = Node(arguments.state)
-    match arguments.command:
-        case "up":
-            node.up()
-        case "down":
-            node.down()
-        case "status":
-            return status(node)
-        case "build":
-            print(node_binary())
-        case "load-image":
-            node.load_images(arguments.archives)
-        case "logs":
-            return logs(node, arguments.part, arguments.lines)
-        case "volume-folder":
-            print(node.volume_folder(arguments.namespace, arguments.claim))
-        case "recycle-volumes":
-            api: Api = node.api
-            volumes.recycle_for_ever(api, node.layout.volumes)
-        case "kubectl":
-            binary = node.running().binary
-            return replace_by([binary, "kubectl", *arguments.arguments], KUBECONFIG=str(node.kubeconfig))
-        case "enter":
-            return replace_by(node.sandbox.enter(arguments.arguments))
+def recycle_volumes(node: Node) -> int:
+    """Never returns."""
+    volumes.recycle_for_ever(node.api, node.layout.volumes)
     return 0
+
+
+def kubectl(node: Node, arguments: list[str]) -> int:
+    """Becomes kubectl."""
+    command = [node.running().binary, "kubectl", *arguments]
+    return replace_by(command, KUBECONFIG=str(node.kubeconfig))
+
+
+def done(action: Callable[[], object]) -> int:
+    """For commands that either work or raise."""
+    result = action()
+    if result is not None:
+        print(result)
+    return 0
+
+
+ACTIONS: dict[str, Callable[[Node, argparse.Namespace], int]] = {
+    "build": lambda node, given: done(node_binary),
+    "down": lambda node, given: done(node.down),
+    "enter": lambda node, given: replace_by(node.sandbox.enter(given.arguments)),
+    "kubectl": lambda node, given: kubectl(node, given.arguments),
+    "lint": lambda node, given: done(lambda: lint(say)),
+    "load-image": lambda node, given: done(lambda: node.load_images(given.archives)),
+    "logs": lambda node, given: logs(node, given.part, given.lines),
+    "recycle-volumes": lambda node, given: recycle_volumes(node),
+    "status": lambda node, given: status(node),
+    "up": lambda node, given: done(node.up),
+    "volume-folder": lambda node, given: done(lambda: node.volume_folder(given.namespace, given.claim)),
+}
 
 
 def main() -> int:
     """Errors of the harness are sentences and need no traceback."""
     arguments = parser().parse_args()
     try:
-        return run(arguments)
+        return ACTIONS[arguments.command](Node(arguments.state), arguments)
     except HarnessError as error:
         print(error, file=sys.stderr)
         return FAILED

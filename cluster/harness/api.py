@@ -1,4 +1,4 @@
-"""The few calls to the API server that the harness makes itself: ready, create, list, replace and delete, as JSON."""
+"""The few calls to the API server that the harness makes itself, in JSON."""
 
 import json
 import ssl
@@ -16,7 +16,10 @@ CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
 
 @dataclass(frozen=True)
 class Api:
-    """A client with an administrator's certificate. Calls raise `ApiError` for refusals and OSError for silence."""
+    """A client with an administrator's certificate.
+
+    Calls raise `ApiError` for refusals and OSError for silence.
+    """
 
     url: str
     context: ssl.SSLContext = field(repr=False)

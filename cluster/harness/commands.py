@@ -1,7 +1,7 @@
 """Running small programs to their end, with their output in the error when they fail."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster.harness.errors import CommandError, PrerequisiteError
@@ -9,7 +9,13 @@ from cluster.harness.errors import CommandError, PrerequisiteError
 TAIL_LINES = 30
 
 
-def run(argv: Sequence[str], *, stdin: str = "", cwd: Path | None = None, seconds: float = 600) -> str:
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 600,
+) -> str:
     """Runs a program and returns what it printed on its standard output.
 
     Raises:
@@ -19,7 +25,14 @@ def run(argv: Sequence[str], *, stdin: str = "", cwd: Path | None = None, second
     command = " ".join(argv)
     try:
         done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, text=True, cwd=cwd, timeout=seconds, check=False
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=environment,
+            timeout=seconds,
+            check=False,
         )
     except FileNotFoundError:
         raise PrerequisiteError(f"the program `{argv[0]}` must be installed; `make setup` does it") from None

@@ -22,7 +22,10 @@ def plugin_folder() -> str | None:
 
 
 def configuration(plugins: str, network: Path, pause: str, snapshotter: str) -> str:
-    """The text of config.toml. Without `restrict_oom_score_adj` no pod starts where CAP_SYS_RESOURCE is missing."""
+    """The text of config.toml.
+
+    Without `restrict_oom_score_adj` no pod starts where CAP_SYS_RESOURCE is missing.
+    """
     return f"""version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"

@@ -1,7 +1,8 @@
-"""An API server with etcd and chosen controllers, without root and without nodes, ready in about three seconds.
+"""An API server with etcd and chosen controllers, without root and nodes, ready in three seconds.
 
-For the control-plane tests and benchmarks: they play the kubelet themselves and may stop and start the API server.
-Several can run at once, beside a whole node too. When the process that made one dies, in whatever way, it ends too.
+For the control-plane tests and benchmarks: they play the kubelet themselves and may stop and start the API
+server. Several can run at once, beside a whole node too. When the process that made one dies, in whatever
+way, it ends too.
 """
 
 import contextlib
@@ -59,9 +60,11 @@ class ControlPlane:
 
         Args:
             folder: holds data, keys and logs; it need not exist. Nothing is removed from it.
-            controllers: the controllers that run, by the names of `--controllers`; none at all when it is empty.
-            manifests: files or folders applied before the controllers start. The garbage collector looks for new
-                kinds only every 30 s, so custom resource definitions that a test deletes objects of belong here.
+            controllers: the controllers that run, by the names of `--controllers`; none at all when it is
+                empty.
+            manifests: files or folders applied before the controllers start. The garbage collector looks for
+                new kinds only every 30 s, so custom resource definitions that a test deletes objects of
+                belong here.
             apiserver_flags: further flags, such as those of an audit log.
             controller_flags: further flags, such as `--kube-api-qps=2000`.
             binary: the node's program; built if need be when it is None.
@@ -112,7 +115,8 @@ class ControlPlane:
         """Starts everything and returns when the API server is ready and the controllers run.
 
         Raises:
-            HarnessError: a part did not come up; the message holds the tail of its log, and nothing is left running.
+            HarnessError: a part did not come up; the message holds the tail of its log, and nothing is left
+                running.
         """
         try:
             self._start()
@@ -165,7 +169,7 @@ class ControlPlane:
             self._await("controller-manager", self._default_account_exists)
 
     def service_account_kubeconfig(self, namespace: str, name: str, *, seconds: int = 24 * 3600) -> Path:
-        """A kubeconfig with a bearer token for a ServiceAccount that exists; its rights are what RBAC gives it.
+        """A kubeconfig with a token of a ServiceAccount that exists; its rights are what RBAC gives it.
 
         Raises:
             ApiError: there is no such ServiceAccount.

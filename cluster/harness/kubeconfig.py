@@ -1,4 +1,7 @@
-"""Kubeconfig files with everything inside, so that they can be copied. JSON is YAML, so no YAML writer is needed."""
+"""Kubeconfig files with everything inside, so that they can be copied.
+
+JSON is YAML, so no YAML writer is needed.
+"""
 
 import base64
 import json

@@ -28,8 +28,8 @@ def identity(address: str) -> Identity:
 def configuration(files: KubeletFiles) -> str:
     """The text of the configuration file.
 
-    Images are never collected, because there is no registry to get them from again, and the node gives way to a full
-    disk only at the very last: it is the user's own machine.
+    Images are never collected, because there is no registry to get them from again, and the node gives way to
+    a full disk only at the very last: it is the user's own machine.
     """
     authentication = {
         "x509": {"clientCAFile": str(files.pki.authority)},

@@ -1,7 +1,7 @@
-"""The wire between the machine and a node: one pair of interfaces with a small subnet of its own, and nothing else.
+"""The wire between the machine and a node: a pair of interfaces with a small subnet, and nothing else.
 
-No forwarding, address translation or firewall rule is added to the machine, so pods reach the node and each other but
-not the world outside.
+No forwarding, address translation or firewall rule is added to the machine, so pods reach the node and each
+other but not the world outside.
 """
 
 import ipaddress
@@ -76,6 +76,9 @@ def connect(link: Link, sandbox: Sandbox) -> None:
 
 
 def disconnect(link: Link) -> None:
-    """Takes the wire away. The kernel does so too when the namespace ends, but at a time of its own choice."""
+    """Takes the wire away.
+
+    The kernel does so too when the namespace ends, but at a time of its own choice.
+    """
     if succeeds(["ip", "link", "show", link.interface]):
         succeeds(["ip", "link", "delete", link.interface])

@@ -1,7 +1,7 @@
 """A whole Kubernetes of one node: starts it, tells how it is, and ends it without a trace.
 
-All state is in one folder, so every command finds the node that an earlier one started. Two nodes with different
-folders run side by side.
+All state is in one folder, so every command finds the node that an earlier one started. Two nodes with
+different folders run side by side.
 """
 
 import sys
@@ -45,7 +45,8 @@ class Node:
 
         Raises:
             PrerequisiteError: the machine lacks something.
-            PartError: a part did not come up. What was started is left for a look at its logs; `down` ends it.
+            PartError: a part did not come up. What was started is left for a look at its logs; `down` ends
+                it.
         """
         prerequisites.complete_path()
         prerequisites.check(self.layout.state)
@@ -62,7 +63,10 @@ class Node:
             self._start(binary, images)
 
     def down(self) -> None:
-        """Ends the node and removes its state, volumes included; the logs stay. Does nothing when there is none."""
+        """Ends the node and removes its state, volumes included; the logs stay.
+
+        Does nothing when there is none.
+        """
         prerequisites.complete_path()
         if not self.layout.state.exists():
             return

@@ -1,4 +1,4 @@
-"""The command lines of the cluster's parts: pure functions, so that each flag is in one place and can be tested."""
+"""The command lines of the cluster's parts, as pure functions: each flag is in one place and can be tested."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,10 @@ class ServerPlace:
 
 
 def etcd(binary: Path, place: EtcdPlace) -> list[str]:
-    """Without fsync: the data is for a test and does not outlive `down`. Ports are shared with who reserved them."""
+    """Without fsync: the data is for a test and does not outlive `down`.
+
+    Ports are shared with who reserved them.
+    """
     peer = f"http://127.0.0.1:{place.peer_port}"
     return [
         str(binary),

@@ -1,4 +1,4 @@
-"""A certificate authority and the certificates of the cluster's parts, made with openssl in a fraction of a second."""
+"""A certificate authority and the certificates of the cluster's parts, made with openssl."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +98,10 @@ class Pki:
 
 
 def extension_text(hosts: Sequence[str]) -> str:
-    """What openssl is to put into a certificate besides its subject. Hosts that look like an address are addresses."""
+    """What openssl is to put into a certificate besides its subject.
+
+    Hosts that look like an address are addresses.
+    """
     lines = ["extendedKeyUsage=serverAuth,clientAuth"]
     if hosts:
         lines.append("subjectAltName=" + ",".join(alternative_name(host) for host in hosts))

@@ -1,7 +1,8 @@
 """TCP ports that nobody else gets while they are held, although they are not listened on yet.
 
-A free port that is merely looked up may be taken by the time it is used. Here a socket stays bound with SO_REUSEPORT
-and never listens; etcd and the API server bind the same port with the same option and are the only ones to listen.
+A free port that is merely looked up may be taken by the time it is used. Here a socket stays bound with
+SO_REUSEPORT and never listens; etcd and the API server bind the same port with the same option and are the
+only ones to listen.
 """
 
 import socket

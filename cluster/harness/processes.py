@@ -1,7 +1,8 @@
 """Starting and ending processes that outlive the command that started them.
 
-A process is known by its id *and* the moment of its start within this boot, so that an id which the kernel has
-given to somebody else meanwhile is never signalled. Each part leads a process group of its own, which ends as a whole.
+A process is known by its id *and* the moment of its start within this boot, so that an id which the kernel
+has given to somebody else meanwhile is never signalled. Each part leads a process group of its own, which
+ends as a whole.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
 """The pid, mount and network namespaces that a node lives in.
 
-Its mounts and interfaces are invisible outside, its daemons find their usual paths (`/var/lib/kubelet`, `/run`), and
-when the first process in there is killed the kernel ends all others and takes the mounts and the network with it:
-nothing can be left behind. Two nodes, or a node and another Kubernetes of the machine, do not see each other.
+Its mounts and interfaces are invisible outside, its daemons find their usual paths (`/var/lib/kubelet`,
+`/run`), and when the first process in there is killed the kernel ends all others and takes the mounts and the
+network with it: nothing can be left behind. Two nodes, or a node and another Kubernetes of the machine, do
+not see each other.
 """
 
 import os
@@ -26,7 +27,7 @@ PRIVATE_FOLDERS = {
 
 @dataclass(frozen=True)
 class Sandbox:
-    """`holder` keeps the namespaces from outside, `init` is pid 1 in there (its id is the one seen outside)."""
+    """`holder` is what waits outside, `init` is pid 1 in there (its id is the one seen outside)."""
 
     holder: ProcessRef
     init: ProcessRef
@@ -69,7 +70,7 @@ class Sandbox:
 
 
 def make_mount_points() -> list[str]:
-    """Makes the folders that are mounted over in the sandbox; returns those that were not there, parents first."""
+    """Makes the folders that the sandbox mounts over; returns those that were not there, parents first."""
     made: list[str] = []
     for place in PRIVATE_FOLDERS:
         missing = [folder for folder in (Path(place), *Path(place).parents) if not folder.exists()]

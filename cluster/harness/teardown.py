@@ -17,8 +17,9 @@ KEPT = ("logs", "lock")
 def teardown(layout: Layout, record: Record) -> None:
     """Ends what the record tells of, and removes the state but for the logs. May be repeated after a failure.
 
-    The first process of the node's pid namespace is killed, and with it the kernel kills all others, containers
-    included, and drops the mounts. Nobody is asked to end in good order: nothing of the state is used again.
+    The first process of the node's pid namespace is killed, and with it the kernel kills all others,
+    containers included, and drops the mounts. Nobody is asked to end in good order: nothing of the state is
+    used again.
 
     Raises:
         HarnessError: something would not end.
@@ -39,7 +40,10 @@ def teardown(layout: Layout, record: Record) -> None:
 
 
 def remove(entry: Path) -> None:
-    """Removes a file or a tree. Files of containers that end just now may still come and go: it is tried again."""
+    """Removes a file or a tree.
+
+    Files of containers that end just now may still come and go: it is tried again.
+    """
     for last in (False, False, True):
         if not entry.is_dir() or entry.is_symlink():
             entry.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """PersistentVolumes on the node's own disk: a pool that is there at the start and is cleaned after each use.
 
-`local` volumes are used because they honour `fsGroup`, which the controller-manager's host paths do not. Every volume
-offers every access mode, so that a claim of either kind binds. The class `local` is the default one; its sizes are
-only said. The volumes of `querytask-small` are file systems of their own and can really become full.
+`local` volumes are used because they honour `fsGroup`, which the controller-manager's host paths do not.
+Every volume offers every access mode, so that a claim of either kind binds. The class `local` is the default
+one; its sizes are only said. The volumes of `querytask-small` are file systems of their own and can really
+become full.
 """
 
 import shutil
@@ -25,7 +26,10 @@ RECYCLE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class VolumeClass:
-    """A pool of equal volumes. `bounded` ones are file systems of `mebibytes`; the others only say that they are."""
+    """A pool of equal volumes.
+
+    `bounded` ones are file systems of `mebibytes`; the others only say that they are.
+    """
 
     name: str
     count: int
@@ -99,7 +103,10 @@ def publish(api: Api, root: Path) -> None:
 
 
 def recycle_for_ever(api: Api, root: Path) -> None:
-    """Cleans each volume whose claim was deleted and offers it again. Runs inside the sandbox until it is ended."""
+    """Cleans each volume whose claim was deleted and offers it again.
+
+    Runs inside the sandbox until it is ended.
+    """
     while True:
         try:
             for volume in released(api.call("GET", PERSISTENT_VOLUMES)["items"]):

@@ -32,7 +32,10 @@ def command(target: Path) -> list[str]:
 
 
 def archive(report: Say) -> Path:
-    """The archive, made first if need be. It is made once for its list of packages, not for each new version of one."""
+    """The archive, made first if need be.
+
+    It is made once for its list of packages, not for each new version of one.
+    """
     folder = BUILD / "images"
     folder.mkdir(parents=True, exist_ok=True)
     name = "-".join([SUITE, *PACKAGES])

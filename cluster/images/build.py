@@ -18,7 +18,10 @@ BASE_IMAGE = "localhost/querytask-base"
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its name, its Dockerfile, what its Dockerfile copies. Paths are relative to the top of the tree."""
+    """One image: its name, its Dockerfile, what its Dockerfile copies.
+
+    Paths are relative to the top of the tree.
+    """
 
     name: str
     dockerfile: str
@@ -38,13 +41,18 @@ class Image:
 CONTRACT = ("worker-image/querytask_worker/__init__.py", "worker-image/querytask_worker/contract.py")
 IMAGES = (
     Image("operator", "operator/Dockerfile", "requirements/operator.lock", ("operator/querytask", *CONTRACT)),
-    Image("worker", "worker-image/Dockerfile", "requirements/worker.lock", ("worker-image/querytask_worker",)),
+    Image(
+        "worker", "worker-image/Dockerfile", "requirements/worker.lock", ("worker-image/querytask_worker",)
+    ),
 )
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image in an archive. `reference` is the name under which a node knows it once the archive was loaded."""
+    """An image in an archive.
+
+    `reference` is the name under which a node knows it once the archive was loaded.
+    """
 
     image: Image
     reference: str
@@ -81,7 +89,7 @@ def _forget_older(image: Image, newest: Path) -> None:
 
 @dataclass(frozen=True)
 class Buildah:
-    """buildah with storage of its own, so that nothing of the machine's is touched and `make clean` removes all."""
+    """buildah with storage of its own: nothing of the machine's is touched, `make clean` removes all."""
 
     storage: Path
     driver: str
@@ -141,7 +149,9 @@ def driver(storage: Path, probe: Callable[[Sequence[str]], bool] = succeeds) -> 
     if not chosen.exists():
         storage.mkdir(parents=True, exist_ok=True)
         scratch = storage / "probe"
-        script = 'mkdir -p "$1/l" "$1/u" "$1/w" "$1/m" && mount -t overlay o -o lowerdir="$1/l",upperdir="$1/u",'
+        script = (
+            'mkdir -p "$1/l" "$1/u" "$1/w" "$1/m" && mount -t overlay o -o lowerdir="$1/l",upperdir="$1/u",'
+        )
         script += 'workdir="$1/w" "$1/m" && umount "$1/m"'
         works = probe(["unshare", "--mount", "sh", "-c", script, "sh", str(scratch)])
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,20 +1,20 @@
-"""The wheels of an image, fetched outside of the build, for the Python of the base and checked against the lock."""
+"""The wheels of an image, fetched outside of the build, for the Python of its base."""
 
 import hashlib
 import shutil
-import sys
 from pathlib import Path
 
 from cluster.harness.binary import Say
 from cluster.harness.commands import run
 from cluster.harness.layout import BUILD
 from cluster.images.base import PYTHON
+from cluster.setup import environment
 
 
-def command(lock: Path, target: Path) -> list[str]:
+def command(python: Path, lock: Path, target: Path) -> list[str]:
     """The command line that fetches them. Only wheels: nothing is compiled, neither here nor in the image."""
     return [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *(str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--only-binary=:all:", "--require-hashes", "--no-deps", f"--python-version={PYTHON}"),
         *(f"--dest={target}", f"--requirement={lock}"),
     ]
@@ -29,6 +29,6 @@ def folder(lock: Path, report: Say) -> Path:
         unfinished = target.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        run(command(lock, unfinished), seconds=1800)
+        run(command(environment.install(report), lock, unfinished), seconds=1800)
         unfinished.rename(target)
     return target

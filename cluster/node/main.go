@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"querytask.dev/cluster/internal/process"
 )
 
 func main() {
@@ -20,7 +22,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "node: the part must be one of %s, not %q\n", strings.Join(names(), ", "), name)
 		os.Exit(2)
 	}
-	if err := dieWithStarter(os.Getenv(lifelineVariable)); err != nil {
+	if err := process.DieWithStarter(os.Getenv(process.LifelineVariable)); err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
 		os.Exit(2)
 	}

@@ -15,6 +15,7 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+	"querytask.dev/cluster/internal/process"
 )
 
 // parts maps a part's name to what runs it with its argv (name first) and gives the exit code.
@@ -22,7 +23,7 @@ var parts = map[string]func(argv []string) int{
 	"apiserver":          command(apiserver.NewAPIServerCommand),
 	"controller-manager": command(manager.NewControllerManagerCommand),
 	"etcd":               etcd,
-	"init":               initProcess,
+	"init":               process.Init,
 	"kubectl":            command(kubectl.NewDefaultKubectlCommand),
 	"kubelet":            command(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"proxy":              command(proxy.NewProxyCommand),

@@ -1,4 +1,5 @@
-package main
+// Package process is what the parts of a node need of the operating system, and of nothing else.
+package process
 
 import (
 	"os"
@@ -6,9 +7,9 @@ import (
 	"syscall"
 )
 
-// initProcess is pid 1 of the node's pid namespace: it collects orphans, and its end is the end of everything in
+// Init is pid 1 of the node's pid namespace: it collects orphans, and its end is the end of everything in
 // there, mounts and network included. It returns on SIGTERM or SIGINT.
-func initProcess([]string) int {
+func Init([]string) int {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
 	children := make(chan os.Signal, 1)

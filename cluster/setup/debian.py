@@ -1,0 +1,91 @@
+"""Debian's packages that the node and the image builds need."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.harness.binary import Say
+from cluster.harness.commands import run, succeeds
+from cluster.harness.errors import PrerequisiteError
+
+# The program that shows that a package is there, whoever installed it.
+PACKAGES = {
+    "buildah": "buildah",
+    "conntrack": "conntrack",
+    "containerd": "containerd",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "e2fsprogs": "mkfs.ext4",
+    "iproute2": "ip",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "npm": "npm",
+    "openssl": "openssl",
+    "runc": "runc",
+    "util-linux": "nsenter",
+}
+NO_SERVICES = Path("/usr/sbin/policy-rc.d")
+
+
+def missing() -> list[str]:
+    """The packages whose program is not there. npm comes in many ways, so only its program is asked for."""
+    return [name for name, proof in PACKAGES.items() if not (Path(proof).exists() or shutil.which(proof))]
+
+
+def install(report: Say) -> None:
+    """Installs what is missing.
+
+    Raises:
+        PrerequisiteError: something is missing, and it cannot be installed here.
+    """
+    packages = missing()
+    if not packages:
+        return
+    names = " ".join(packages)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise PrerequisiteError(f"these packages (by Debian's names) must be installed, by root: {names}")
+    report(f"installing Debian's packages {names} (usually 40 s)")
+    with services_stay_off():
+        apt("update", "--quiet")
+        apt("install", "--yes", "--quiet", "--no-install-recommends", *packages)
+
+
+def apt(*arguments: str) -> str:
+    """apt-get without questions."""
+    return run(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *arguments], seconds=1800)
+
+
+@contextmanager
+def services_stay_off() -> Iterator[None]:
+    """Keeps Debian from starting the daemons of new packages: the node starts a containerd of its own."""
+    if NO_SERVICES.exists():
+        yield
+        return
+    NO_SERVICES.write_text("#!/bin/sh\nexit 101\n")
+    NO_SERVICES.chmod(0o755)
+    try:
+        yield
+    finally:
+        NO_SERVICES.unlink(missing_ok=True)
+
+
+def program_of(package: str, path: str, target: Path) -> None:
+    """Takes one program out of a package without installing it, so that its service never runs.
+
+    Raises:
+        CommandError: the package cannot be fetched, or does not hold the program.
+    """
+    folder = target.parent / f"{target.name}.unfinished"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if not succeeds(["apt-cache", "show", package]):
+        apt("update", "--quiet")
+    # apt fetches as a user of its own where it can, and warns where that one may not write; as root it just
+    # does.
+    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", "--quiet", package], cwd=folder, seconds=600)
+    [file] = folder.glob("*.deb")
+    run(["dpkg-deb", "--extract", str(file), str(folder)])
+    (folder / path).rename(target)
+    shutil.rmtree(folder)
