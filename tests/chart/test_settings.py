@@ -99,7 +99,7 @@ def test_what_the_chart_fills_in(operator_chart: Chart):
 def test_every_setting_arrives(operator_chart: Chart, values_file: Path):
     """Whatever its type: whole numbers beyond a million, fractions, zero, words."""
     values = {
-        "maxRunning": 7,
+        "maxRunning": 1_000_000,
         "startDeadlineSeconds": 90,
         "stopGraceSeconds": 20,
         "timeoutMarginSeconds": 1.5,
