@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -41,15 +42,14 @@ def copy(source: Path, target: Path, busy_seconds: float) -> None:
 def _copy(source: Path, target: Path, busy_seconds: float) -> None:
     readers = sqlite.reading(source, busy_seconds, 1)
     module = sqlite.driver()
-    copied = module.connect(str(target), isolation_level=None)
     try:
-        with failures.translated(source), readers.connect() as connection:
-            connection.connection.driver_connection.backup(copied)  # type: ignore[union-attr]
-        copied.execute("PRAGMA journal_mode=DELETE").fetchall()
+        with contextlib.closing(module.connect(str(target), isolation_level=None)) as copied:
+            with failures.translated(source), readers.connect() as connection:
+                connection.connection.driver_connection.backup(copied)  # type: ignore[union-attr]
+            copied.execute("PRAGMA journal_mode=DELETE").fetchall()
     except module.Error as error:
         raise errors.StoreUnavailable(f"the backup {target} cannot be written: {error}") from error
     finally:
-        copied.close()
         readers.dispose()
     _check_copy(target, busy_seconds)
     _flush(target)

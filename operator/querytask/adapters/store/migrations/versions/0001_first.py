@@ -76,7 +76,7 @@ def _tasks() -> None:
     )
     _partial("ix_tasks_open", "tasks", _OPEN, "namespace", "name")
     _partial("ix_tasks_present", "tasks", _PRESENT, "namespace", "uid")
-    _partial("ix_tasks_phase", "tasks", _PRESENT, "phase", "phase_since")
+    _partial("ix_tasks_phase", "tasks", _PRESENT, "phase", "phase_since", "object_deleted_at")
     _partial("ix_tasks_ttl", "tasks", _TTL, "ttl_due_at")
 
 
