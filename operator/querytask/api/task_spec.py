@@ -95,8 +95,8 @@ class Parameter(Model):
     values: Annotated[tuple[Annotated[str, Field(max_length=1_024)], ...], Field(max_length=5_000)] | None = (
         Field(default=None, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     )
-    """The elements of a list, each as text. Only for types that end in []; absent means NULL, [] is the
-    empty list."""
+    """The elements of a list, each as text; none of them can be NULL. Only for types that end in []; absent
+    means NULL, [] is the empty list."""
 
 
 FILE_NAME_RULE = Rule(
