@@ -144,11 +144,16 @@ def _cell(value: Any) -> str:
 
 
 def _what_next(kube: Kube) -> None:
-    base = f"{kubectl.tool('kubectl')} --kubeconfig {kube.kubeconfig} -n {kube.namespace}"
+    base = f"{_short(kubectl.tool('kubectl'))} --kubeconfig {_short(kube.kubeconfig)} -n {kube.namespace}"
     print("\nThree commands to try next:\n")
     print(f"  {base} get querytask late-flights -o yaml")
     print(f"  {base} events --for querytask/late-flights")
     print(f"  {base} explain querytask.spec.export")
+
+
+def _short(path: str) -> str:
+    """The path as it is typed from the top of the project."""
+    return str(Path(path).relative_to(kubectl.ROOT)) if Path(path).is_relative_to(kubectl.ROOT) else path
 
 
 if __name__ == "__main__":

@@ -108,12 +108,12 @@ async def run(
     restarted: Callable[[], None],
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Watch for ever; kopf is started again whenever it ends, with a growing pause, and ``restarted`` is told."""
+    """Watch for ever; kopf is started again when it ends, with a growing pause, and ``restarted`` is told."""
     delay = 1.0
     while True:
         started = asyncio.get_running_loop().time()
         try:
-            # An identity of our own: kopf would ask for the name of the user, and an image has none for its uid.
+            # An identity of our own: kopf would ask for the user's name, and an image has none for its uid.
             await kopf.operator(
                 registry=handlers,
                 settings=kopf_settings(),
