@@ -33,8 +33,16 @@ class Child:
     """Read from: what the process writes to its standard output and error."""
 
 
-def start(job: Job, log_fields: dict[str, object]) -> Child:
-    """Fork the engine process. Raises ``OSError`` when there is no process or no pipe to be had."""
+STACK_BYTES = 512 * 1024
+"""For the helper threads: the bound on the process's data counts what a stack reserves, not what it uses."""
+
+Orders = Callable[[Callable[[], None]], None]
+Body = Callable[[Job, Sender, Log, Orders], None]
+"""What the engine process does: gets the job, how to tell, the log, and where to say what a stop calls."""
+
+
+def start(job: Job, log_fields: dict[str, object], body: Body | None = None) -> Child:
+    """Fork the engine process; without a ``body`` it runs the job with DuckDB. Raises ``OSError`` when there is no process or no pipe to be had."""
     orders_read, orders = os.pipe2(os.O_CLOEXEC)
     fragments, fragments_write = os.pipe2(os.O_CLOEXEC)
     output, output_write = os.pipe2(os.O_CLOEXEC)
@@ -42,7 +50,7 @@ def start(job: Job, log_fields: dict[str, object]) -> Child:
     if pid == 0:
         for descriptor in (orders, fragments, output):
             os.close(descriptor)
-        _live(job, log_fields, orders_read, fragments_write, output_write)
+        _live(job, log_fields, body or _with_duckdb, orders_read, fragments_write, output_write)
     for descriptor in (orders_read, fragments_write, output_write):
         os.close(descriptor)
     for descriptor in (fragments, output):
@@ -50,7 +58,7 @@ def start(job: Job, log_fields: dict[str, object]) -> Child:
     return Child(pid, orders, fragments, output)
 
 
-def _live(job: Job, log_fields: dict[str, object], orders: int, fragments: int, output: int) -> NoReturn:
+def _live(job: Job, log_fields: dict[str, object], body: Body, orders: int, fragments: int, output: int) -> NoReturn:
     """The whole life of the engine process.
 
     It ends here, whatever happens: it must never return into the supervisor's code.
@@ -61,15 +69,20 @@ def _live(job: Job, log_fields: dict[str, object], orders: int, fragments: int, 
         _redirect(output)
         _bound(job)
         tell, log = Sender(fragments), Log(lambda line: os.write(2, line), log_fields)
+        threading.stack_size(STACK_BYTES)
         listener = _Listener(orders)
         listener.start()
-        from .engine import attempt  # only now: DuckDB is not for the supervisor
-
-        attempt(job, tell, log, listener.on_stop)
+        body(job, tell, log, listener.on_stop)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)  # no teardown: freeing gigabytes takes time, and the supervisor removes the spill
+
+
+def _with_duckdb(job: Job, tell: Sender, log: Log, orders: Orders) -> None:
+    from .engine import attempt  # only now: DuckDB is not for the supervisor
+
+    attempt(job, tell, log, orders)
 
 
 def _redirect(output: int) -> None:

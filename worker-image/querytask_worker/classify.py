@@ -18,7 +18,12 @@ from .contract import ExitCode
 from .faults import Fault
 from .text import Edit, Piece, before_edits, characters, position
 
+EXCERPT_CHARACTERS = 80
+"""How much of a line is shown with an error."""
+
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|file too large", re.IGNORECASE)
+_MEMORY = re.compile(r"bad allocation|std::bad_alloc|compressed page size out of range", re.IGNORECASE)
+"""The last is what DuckDB's Parquet writer makes of a compressor that gets no memory."""
 _SPILL = re.compile(r"failed to offload|max_temp_directory_size", re.IGNORECASE)
 _MISSING = re.compile(r"no files found that match|no such file or directory|is a directory", re.IGNORECASE)
 _UNREACHABLE = re.compile(
@@ -39,6 +44,7 @@ class Context:
     piece: Piece
     prefix_bytes: int = 0
     spill_dir: str = "\0"
+    task_dir: str = "\0"
     edits: tuple[Edit, ...] = ()
     """What was replaced in the piece before it was run."""
 
@@ -47,7 +53,7 @@ def syntax_fault(error: duckdb.Error, piece: Piece, sql: str) -> Fault:
     """The fault of a text that the parser refuses. Its offsets count characters."""
     message, offset = _message(error)
     where = None if offset is None else position(sql, piece.start + offset)
-    return Fault(_code(error, message, None), message, position=where)
+    return Fault(_code(error, message, None), message + _excerpt(sql, where), position=where)
 
 
 def fault(error: BaseException, context: Context) -> Fault:
@@ -63,7 +69,8 @@ def fault(error: BaseException, context: Context) -> Fault:
         return os_fault(error)
     message, offset = _message(error)
     code = _code(error, message, context)
-    return Fault(code, message, position=_position(offset, context) if code == ExitCode.SQL_ERROR else None)
+    where = _position(offset, context) if code == ExitCode.SQL_ERROR else None
+    return Fault(code, message + _excerpt(context.sql, where), position=where)
 
 
 def os_fault(error: OSError) -> Fault:
@@ -88,6 +95,18 @@ def _message(error: BaseException) -> tuple[str, int | None]:
     ).isdecimal() else None
 
 
+def _excerpt(sql: str, where: str | None) -> str:
+    """The line of an error and a mark under its place, as DuckDB itself shows them."""
+    if where is None:
+        return ""
+    line, column = map(int, where.split(":"))
+    text = sql.split("\n")[line - 1]
+    start = max(0, column - EXCERPT_CHARACTERS // 2)
+    shown = "".join(character if character.isprintable() else " " for character in text[start:])
+    head = f"LINE {line}: " + ("..." if start else "")
+    return f"\n\n{head}{shown[:EXCERPT_CHARACTERS].rstrip()}\n{' ' * (len(head) + column - 1 - start)}^"
+
+
 def _position(offset: int | None, context: Context) -> str | None:
     if offset is None:
         return None
@@ -100,6 +119,8 @@ def _position(offset: int | None, context: Context) -> str | None:
 def _code(error: BaseException, message: str, context: Context | None) -> ExitCode:
     if isinstance(error, duckdb.OutOfMemoryException):
         return ExitCode.SPILL_FULL if _SPILL.search(message) else ExitCode.OUT_OF_MEMORY
+    if _MEMORY.search(message):
+        return ExitCode.OUT_OF_MEMORY
     if isinstance(error, duckdb.PermissionException):
         return ExitCode.SQL_NOT_ALLOWED
     if isinstance(error, (duckdb.InternalException, duckdb.FatalException)):
@@ -110,6 +131,8 @@ def _code(error: BaseException, message: str, context: Context | None) -> ExitCo
             if os.path.normpath(context.spill_dir) in message
             else ExitCode.EXPORT_VOLUME_FULL
         )
+    if context is not None and isinstance(error, duckdb.IOException) and _is_ours(message, context):
+        return ExitCode.INTERNAL_ERROR
     if (
         isinstance(error, duckdb.IOException)
         and not _MISSING.search(message)
@@ -119,3 +142,8 @@ def _code(error: BaseException, message: str, context: Context | None) -> ExitCo
     if isinstance(error, duckdb.HTTPException):
         return ExitCode.SOURCE_UNREACHABLE
     return ExitCode.SQL_ERROR if isinstance(error, duckdb.Error) else ExitCode.INTERNAL_ERROR
+
+
+def _is_ours(message: str, context: Context) -> bool:
+    """Whether an error is about a file that the worker writes, which is no fault of the query."""
+    return any(os.path.normpath(path) in message for path in (context.task_dir, context.spill_dir))

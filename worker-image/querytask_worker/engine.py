@@ -52,6 +52,7 @@ class Engine:
         self._partial = os.path.realpath(job.mailbox.path(export.PARTIAL_NAME))
         self._statistics: dict[str, Any] = {}
         self._step = "Starting"
+        self._query: Query | None = None
         self._done = threading.Event()
 
     def stop(self) -> None:
@@ -79,7 +80,7 @@ class Engine:
         return self.execution.close()
 
     def _run(self) -> bool:
-        query = self._prepare()
+        self._query = query = self._prepare()
         self._enter("Running")
         self._measure(start_seconds=time.monotonic() - self._job.started_monotonic)
         result = query.run()
@@ -100,6 +101,7 @@ class Engine:
             piece=Piece(assignment.sql, 0),
             prefix_bytes=len(assignment.sql.encode()) + 1,
             spill_dir=job.places.spill_dir,
+            task_dir=job.places.task_dir,
         )
         try:
             database.prepare(self.execution, self._task_id, job.limits, job.places, path)
@@ -161,16 +163,16 @@ class Engine:
 
     def _sample(self) -> None:
         """Tell progress and the high-water mark of the spill, from a thread of its own."""
-        percent, spilled = -1, 0
+        percent, spilled = 0, 0
         while not self._done.wait(SAMPLE_SECONDS):
             now = tree_bytes(self._job.places.engine_spill)
             if now > spilled:
                 spilled = now
                 self._measure(spill_bytes=spilled)
-            progress = int(min(self.execution.progress(self._task_id), 99)) if self._step == "Running" else -1
-            if progress > percent:
+            progress = self._query.percent() if self._query and self._step == "Running" else None
+            if progress is not None and progress > percent:
                 percent = progress
-                self._tell(step=self._step, percent=percent)
+                self._tell(step="Running", percent=percent)
 
 
 def _peak_memory() -> int:

@@ -21,6 +21,14 @@ tables.
 """
 ENGINE_SHARE = 0.57
 """Of the container's memory, for DuckDB's buffer manager; the rest is for what it does not count."""
+UNCOUNTED_BYTES = 60 * MIB
+"""What the engine process takes at least beside DuckDB's buffers; it decides in small containers, which would
+fail to allocate before DuckDB began to spill."""
+ENGINE_MINIMUM_BYTES = 16 * MIB
+THREAD_BYTES = 128 * MIB
+"""What a thread of DuckDB needs to be of use: a small container gets fewer than it has cores."""
+STACK_BYTES = 7 * MIB
+"""Of the address space that a thread's stack reserves, what it never touches. The bound counts it as data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +42,14 @@ class Limits:
     @property
     def engine_bytes(self) -> int:
         """DuckDB's own ``memory_limit``."""
-        return int(self.memory_bytes * ENGINE_SHARE)
+        room = self.memory_bytes - RESERVED_BYTES - UNCOUNTED_BYTES
+        return max(ENGINE_MINIMUM_BYTES, min(int(self.memory_bytes * ENGINE_SHARE), room))
 
     @property
     def data_bytes(self) -> int:
         """The bound on the engine process's data segment."""
-        return max(self.memory_bytes - RESERVED_BYTES, self.memory_bytes // 2)
+        bound = max(self.memory_bytes - RESERVED_BYTES, self.memory_bytes // 2)
+        return bound + (self.threads - 1) * STACK_BYTES
 
 
 def limits(assignment: Assignment, environ: Mapping[str, str]) -> Limits:
@@ -48,9 +58,10 @@ def limits(assignment: Assignment, environ: Mapping[str, str]) -> Limits:
     Raises ``ValueError`` when the environment holds something else than whole numbers.
     """
     millis = _number(environ, CPU_ENV) or assignment.cpu_millis
+    memory = _number(environ, MEMORY_ENV) or assignment.memory_bytes
     return Limits(
-        memory_bytes=_number(environ, MEMORY_ENV) or assignment.memory_bytes,
-        threads=max(1, -(-millis // 1000)),
+        memory_bytes=memory,
+        threads=max(1, min(-(-millis // 1000), memory // THREAD_BYTES)),
         spill_bytes=assignment.spill_bytes,
     )
 

@@ -7,6 +7,7 @@ and publish the result. Every message is replaced as a whole, so that a reader n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -70,8 +71,14 @@ class Mailbox:
             os.posix_fallocate(file.fileno(), 0, OUTCOME_RESERVE_BYTES)
 
     def write_outcome(self, outcome: Outcome) -> None:
-        """Tell how the attempt ended; durable when this returns."""
-        self._replace(contract.OUTCOME_FILE, contract.dump(outcome), durable=True)
+        """Tell how the attempt ended; durable when this returns. The room set aside stays when this fails."""
+        self._replace(contract.OUTCOME_FILE, contract.dump(outcome), durable=True, keep=True)
+
+    def make_room(self) -> None:
+        """Give up what the outcome can do without: progress and log."""
+        for name in (contract.PROGRESS_FILE, contract.LOG_FILE):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path(name))
 
     def write_progress(self, progress: Progress) -> None:
         self._replace(contract.PROGRESS_FILE, contract.dump(progress), durable=False)
@@ -89,19 +96,19 @@ class Mailbox:
             if os.path.basename(path) not in kept:
                 os.unlink(path)
 
-    def _replace(self, name: str, data: bytes, *, durable: bool) -> None:
-        """Write over a partial file that may have been reserved: blocks are given back only once the new text
-        is in.
+    def _replace(self, name: str, data: bytes, *, durable: bool, keep: bool = False) -> None:
+        """Write over a partial file that may have been set aside: blocks are given back once the text is in.
+
+        Unless it is to be kept, a partial file that could not be written is removed.
         """
         partial = self.path(name + PARTIAL_SUFFIX)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            _write_all(descriptor, data)
-            os.ftruncate(descriptor, len(data))
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            _overwrite(partial, data, durable=durable)
+        except OSError:
+            if not keep:
+                with contextlib.suppress(OSError):
+                    os.unlink(partial)
+            raise
         os.rename(partial, self.path(name))
         if durable:
             sync_directory(self.directory)
@@ -152,6 +159,14 @@ def _files(directory: str) -> Iterator[str]:
                 pass
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+def _overwrite(path: str, data: bytes, *, durable: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        rest = data
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.ftruncate(descriptor, len(data))
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -43,7 +43,7 @@ class Result:
     preview_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Query:
     """One run of a script."""
 
@@ -55,15 +55,26 @@ class Query:
     context: classify.Context
     partial: str
     """The file that an export writes."""
+    prepared: int = 0
+    """How many of the script's statements have run."""
 
     def run(self) -> Result:
         """Raises ``Fault`` or ``Stopped``."""
         started = time.monotonic()
         for piece in self.script.prelude:
             self._user(piece, "", "")
+            self.prepared += 1
         result = self._explain() if self.script.explains else self._select()
         elapsed = time.monotonic() - started
         return dataclasses.replace(result, engine_seconds=elapsed - result.preview_seconds)
+
+    def percent(self) -> int | None:
+        """How far the script is, 0 to 99, every statement of it counting the same; ``None`` where DuckDB does not tell."""
+        done = self.prepared
+        running = self.execution.progress(self.task_id)
+        if running < 0:
+            return None
+        return min(99, int((100 * done + running) / (len(self.script.prelude) + 1)))
 
     def _select(self) -> Result:
         columns = self._describe()

@@ -35,8 +35,11 @@ not die."""
 class Supervisor:
     """Runs one job in an engine process; afterwards its attributes tell what was seen."""
 
-    def __init__(self, job: Job, signals: Signals, output: Output, log: Log) -> None:
+    def __init__(
+        self, job: Job, signals: Signals, output: Output, log: Log, body: child.Body | None = None
+    ) -> None:
         self._job = job
+        self._body = body
         self._signals = signals
         self._output = output
         self._log = log
@@ -55,7 +58,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Returns when the engine process is gone. Raises ``OSError`` when there is none to be had."""
-        self._child = child.start(self._job, self._log.fields)
+        self._child = child.start(self._job, self._log.fields, self._body)
         self._poll = select.poll()
         for descriptor in (self._signals.descriptor, self._child.fragments, self._child.output):
             self._poll.register(descriptor, select.POLLIN)

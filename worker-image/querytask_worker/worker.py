@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 
 from . import contract
+from .child import Body
 from .conclusion import Observed, conclude, shortened
 from .contract import Assignment, ExitCode, Outcome, Statistics, timestamp
 from .faults import Fault
@@ -29,10 +30,13 @@ from .supervisor import Supervisor
 class Worker:
     """One attempt. ``run`` returns the exit code of the process."""
 
-    def __init__(self, places: Places, attempt: int, signals: Signals) -> None:
+    def __init__(
+        self, places: Places, attempt: int, signals: Signals, body: Body | None = None
+    ) -> None:
         self._places = places
         self._mailbox = Mailbox(places.task_dir, attempt)
         self._signals = signals
+        self._body = body
         self._output = Output(2)
         self._log = Log(self._output.write, {"attempt": attempt})
         age = _process_age()
@@ -84,7 +88,7 @@ class Worker:
     def _supervise(self, job: Job, assignment: Assignment) -> Observed:
         counter = OomCounter()
         kills = counter.read()
-        supervisor = Supervisor(job, self._signals, self._output, self._log)
+        supervisor = Supervisor(job, self._signals, self._output, self._log, self._body)
         supervisor.run()
         return self._observed(
             timeout_seconds=assignment.timeout_seconds,
@@ -118,6 +122,7 @@ class Worker:
         try:
             self._mailbox.write_outcome(outcome)
         except OSError:
+            self._mailbox.make_room()
             self._mailbox.write_outcome(shortened(outcome, 200))
 
     def _write_termination(self, outcome: Outcome) -> None:
