@@ -10,10 +10,11 @@ import datetime as dt
 import enum
 from dataclasses import dataclass, field
 
+from querytask.api.metadata import condition
 from querytask.api.task import QueryTask
 from querytask.core.conclusion import Asked
 from querytask.core.podstate import PodState
-from querytask.names import Phase, Reason
+from querytask.names import Condition, Phase, Reason
 from querytask_worker.contract import Manifest, Outcome, Progress
 
 
@@ -100,22 +101,33 @@ class Observed:
         return next((pod for pod in self.pods if pod.attempt == self.attempt), None)
 
     @property
+    def leftovers(self) -> tuple[PodState, ...]:
+        """Pods of earlier attempts that may still run: none, unless somebody has made or kept one."""
+        return tuple(pod for pod in self.pods if pod.attempt != self.attempt and not pod.ended)
+
+    @property
+    def remembered(self) -> Memory:
+        """What the history holds of the current attempt; empty when it holds an earlier one at most."""
+        return self.memory if self.memory.attempt == self.attempt else Memory()
+
+    @property
     def stage(self) -> Stage:
         """Where the current attempt is."""
         if self.attempt == 0:
             return Stage.NONE
+        if self._concluded:  # before the pod is looked at: a stale list may show it alive once more
+            return Stage.CONCLUDED
         if self.pod is not None and not self.pod.ended:
             return Stage.LIVE
-        if self._concluded:
-            return Stage.CONCLUDED
         if self.pod is None and not self._traces:
             return Stage.UNBORN
         return Stage.ENDED
 
     @property
     def _concluded(self) -> bool:
-        if self.memory.attempt == self.attempt and self.memory.attempt_finished_at is not None:
-            return True
+        """The history is asked first: what the status alone has said, the history is still to be told."""
+        if self.memory.attempt == self.attempt:
+            return self.memory.attempt_finished_at is not None
         status = self.task.status
         return status.attempt == self.attempt and status.reason is Reason.BACKING_OFF
 
@@ -124,14 +136,35 @@ class Observed:
         """Whether anything says that the pod had been there: the status, which follows it, or what the worker
         left."""
         told = self.mailbox.outcome is not None or self.mailbox.progress is not None
-        return told or self.task.status.attempt == self.attempt or self.memory.attempt_reason is not None
+        shown = self.task.status.attempt == self.attempt
+        return told or shown or self.remembered.attempt_reason is not None
 
     @property
     def granted_at(self) -> dt.datetime | None:
         """When the current attempt got its slot."""
-        if self.memory.attempt == self.attempt and self.memory.granted_at is not None:
-            return self.memory.granted_at
+        if self.remembered.granted_at is not None:
+            return self.remembered.granted_at
         return self.pod.created_at if self.pod else None
+
+    @property
+    def starting_since(self) -> dt.datetime | None:
+        """Since when the start clock of the current attempt's pod runs; ``None`` while it does not.
+
+        Since the slot was granted; for a pod that another system had gated, since it was seen without its
+        gate, which is when the condition Scheduled turned true.
+        """
+        found = condition(self.task.status.conditions, Condition.SCHEDULED)
+        if self.granted_at is None or found is None or not found.true:
+            return None
+        return max(self.granted_at, found.last_transition_time)
+
+    @property
+    def started_at(self) -> dt.datetime | None:
+        """When the current attempt's container started, as its pod says, or as its status has said before."""
+        if self.pod is not None and self.pod.started_at is not None:
+            return self.pod.started_at
+        status = self.task.status
+        return status.started_at if status.attempt == self.attempt else None
 
     @property
     def created_at(self) -> dt.datetime:
@@ -144,7 +177,8 @@ class Observed:
     @property
     def asked(self) -> Asked:
         """What has been asked of the attempt."""
-        return Asked(cancel=self.cancelling, timeout=self.pod is not None and self.pod.stop == "timeout")
+        noted = self.remembered.attempt_reason == Reason.TIMEOUT
+        return Asked(self.cancelling, noted or (self.pod is not None and self.pod.stop == "timeout"))
 
     @property
     def cancelling(self) -> bool:

@@ -35,6 +35,8 @@ class PodState:
     owner_uid: str
     attempt: int
     created_at: dt.datetime
+    version: int = 0
+    """The object's resourceVersion: of two states of one pod the higher is the later."""
     phase: str = "Pending"
     node: str = ""
     reason: str = ""
@@ -87,6 +89,7 @@ def read(pod: dict[str, Any]) -> PodState:
         owner_uid=owner_uid(pod),
         attempt=_number(labels.get(names.ATTEMPT_LABEL, "0")),
         created_at=clock.parse(metadata["creationTimestamp"]),
+        version=int(metadata.get("resourceVersion", "0")),
         phase=status.get("phase", "Pending"),
         node=pod.get("spec", {}).get("nodeName", ""),
         reason=status.get("reason", ""),

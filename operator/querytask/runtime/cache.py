@@ -68,7 +68,7 @@ class Cache:
         """Take a worker pod as seen."""
         state = podstate.read(pod)
         known = self._pods.setdefault(task_uid(pod), {})
-        if known.get(state.name) == state:
+        if not _later(state, known.get(state.name)):
             return []
         known[state.name] = state
         self._owners[task_uid(pod)] = owner_name(pod)
@@ -157,10 +157,7 @@ class Cache:
         for name in [name for name in self.tasks if name not in listed]:
             del self.tasks[name]
         concerned.update(key for task in tasks for key in self.put_task(task))
-        alive = {task["metadata"]["uid"] for task in tasks}
-        gone = {uid: pods for uid, pods in self._pods.items() if uid in alive}
-        self._expected.intersection_update(pod["metadata"]["uid"] for pod in pods)
-        self._pods, self._owners = {uid: _gone(known) for uid, known in gone.items()}, {}
+        self._keep_pods({pod["metadata"]["uid"] for pod in pods}, {task["metadata"]["uid"] for task in tasks})
         concerned.update(key for pod in pods for key in self.put_pod(pod))
         self.sources = {source["metadata"]["name"]: source for source in sources}
         self.claims = {
@@ -169,6 +166,17 @@ class Cache:
         concerned.update(self.task_key(name) for name in self.tasks)
         concerned.update(Key(names.SOURCE_KIND, self._namespace, name) for name in self.sources)
         return concerned
+
+    def _keep_pods(self, listed: set[str], tasks: set[str]) -> None:
+        """Of the pods known so far only those stay that a list has, perhaps in an older version, and those of
+        unfinished tasks that are gone: no list has them, and their last state may still be needed."""
+        self._expected &= listed
+        kept = {
+            uid: {name: pod for name, pod in pods.items() if pod.uid in listed or (pod.gone and uid in tasks)}
+            for uid, pods in self._pods.items()
+        }
+        self._pods = {uid: pods for uid, pods in kept.items() if pods}
+        self._owners = {uid: owner for uid, owner in self._owners.items() if uid in self._pods}
 
 
 def task_uid(pod: Raw) -> str:
@@ -181,9 +189,9 @@ def owner_name(pod: Raw) -> str:
     return str(pod["metadata"].get("annotations", {}).get(names.TASK_NAME_ANNOTATION, ""))
 
 
-def _gone(pods: dict[str, PodState]) -> dict[str, PodState]:
-    """Those said to be gone, whose last state somebody may still need: no list has them."""
-    return {name: pod for name, pod in pods.items() if pod.gone}
+def _later(seen: PodState, known: PodState | None) -> bool:
+    """Whether ``seen`` is news of a pod: another pod of that name is, the same one in a later version, too."""
+    return known is None or seen.uid != known.uid or seen.version > known.version
 
 
 def _newer(seen: Raw, known: Raw | None) -> bool:
