@@ -1,4 +1,5 @@
-"""The demonstration: installs the operator with helm, puts the flights on a volume, runs every example and shows what came of it.
+"""The demonstration: installs the operator with helm, puts the flights on a volume, runs every example and
+shows what came of it.
 
     make demo
 
@@ -98,9 +99,8 @@ def _task(kube: Kube, example: str, name: str, expected: str) -> bool:
         _table(status["result"])
     if status.get("export", {}).get("path"):
         export = status["export"]
-        print(
-            f"  {export['path']}\n  {export['bytes']} bytes, sha256 {export['sha256']}, until {export['expiresAt']}"
-        )
+        print(f"  {export['path']}")
+        print(f"  {export['bytes']} bytes, sha256 {export['sha256']}, until {export['expiresAt']}")
     return f"Ends: {status['phase']}, {status['reason']}" == expected
 
 

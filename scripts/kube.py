@@ -1,4 +1,5 @@
-"""kubectl and helm as a user would call them, and the few questions that the demo and the end-to-end tests ask.
+"""kubectl and helm as a user would call them, and the few questions that the demo and the end-to-end tests
+ask.
 
 Everything goes through the command line on purpose: what is proven here is what people type.
 """
@@ -106,7 +107,8 @@ def from_environment(namespace: str) -> Kube:
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.2) -> Any:
-    """Ask until the answer is truthy, and give it back; raises ``TimeoutError`` that says what was waited for."""
+    """Ask until the answer is truthy, and give it back; raises ``TimeoutError`` that says what was waited
+    for."""
     deadline, answer = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         answer = condition()

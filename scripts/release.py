@@ -1,4 +1,5 @@
-"""Installs the two charts with helm, with the images that were built here, as `make demo` and the end-to-end tests do."""
+"""Installs the two charts with helm, with the images that were built here, as `make demo` and the end-to-end
+tests do."""
 
 from __future__ import annotations
 

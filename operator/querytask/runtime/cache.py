@@ -190,7 +190,7 @@ def owner_name(pod: Raw) -> str:
 
 
 def _later(seen: PodState, known: PodState | None) -> bool:
-    """Whether ``seen`` is news of a pod: another pod of that name is, the same one in a later version, too."""
+    """Whether ``seen`` is news of a pod: another of that name is, the same one in a later version, too."""
     return known is None or seen.uid != known.uid or seen.version > known.version
 
 
