@@ -78,22 +78,28 @@ class Collector:
             await self._expire(run)
 
     async def _expire(self, run: _Run) -> None:
-        while due := await self._store.due_exports(run.now, BATCH):
-            done = [await self._guarded(self._expire_one(export, run), export.key.uid) for export in due]
-            if not any(done):
-                return
+        while due := await self._due(run):
+            for export in due:
+                if not await self._guarded(self._expire_one(export, run), export.key.uid):
+                    run.stuck.add(export.key.uid)
+
+    async def _due(self, run: _Run) -> list[DueExport]:
+        due = await self._store.due_exports(run.now, BATCH + len(run.stuck))
+        return [export for export in due if export.key.uid not in run.stuck]
 
     async def _expire_one(self, due: DueExport, run: _Run) -> bool:
         """Remove one export, and tell; whether its row is off the list."""
-        key = due.key
+        key, cluster = due.key, await run.cluster()
         directory = await self._volume.directory(key.namespace, key.uid)
         if directory is not None:
             state = (await self._store.states([key.uid])).get(key.uid)
-            action = _whole(plan(directory, state, await run.cluster(), run.now, self._rules))
+            action = _whole(plan(directory, state, cluster, run.now, self._rules))
             if action is None:
                 return await self._postpone(directory, run.now)
             await self._remove(action)
         if due.state == ExportState.AVAILABLE:
+            if cluster is None:
+                return False  # its object is told when the API server can be reached
             await self._tell_expired(key, run.now)
         await self._store.mark_export(key.uid, ExportState.EXPIRED, run.now)
         return True
@@ -156,10 +162,12 @@ class Collector:
 
 
 class _Run:
-    """One run: its time, and the cluster's tasks, asked for once and only if somebody needs them."""
+    """One run: its time, the cluster's tasks, asked for once and only if somebody needs them, and the uids
+    that are not tried again in it."""
 
     def __init__(self, now: Moment, ask: Callable[[], Awaitable[Cluster]]) -> None:
         self.now, self._ask = now, ask
+        self.stuck: set[str] = set()
         self._answer: tuple[Cluster] | None = None
 
     async def cluster(self) -> Cluster:

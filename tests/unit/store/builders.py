@@ -34,22 +34,29 @@ class Clock:
 
 
 def task(uid: str = "uid-1", phase: str = Phase.QUEUED, **fields: Any) -> TaskRecord:
-    defaults = {"namespace": "analytics", "name": f"task-{uid}", "created_at": T0, "sql": "SELECT 1"}
+    defaults: dict[str, Any] = {
+        "namespace": "analytics",
+        "name": f"task-{uid}",
+        "created_at": T0,
+        "sql": "SELECT 1",
+    }
     return TaskRecord(uid=uid, phase=phase, **defaults | fields)
 
 
 def attempt(number: int = 1, **fields: Any) -> AttemptRecord:
-    return AttemptRecord(attempt=number, **{"pod_name": f"pod-{number}"} | fields)
+    defaults: dict[str, Any] = {"pod_name": f"pod-{number}"}
+    return AttemptRecord(attempt=number, **defaults | fields)
 
 
 def step(
     phase: str = Phase.QUEUED, reason: str = "WaitingForSlot", number: int = 1, **fields: Any
 ) -> TransitionRecord:
-    return TransitionRecord(attempt=number, phase=phase, reason=reason, **{"at": T0} | fields)
+    defaults: dict[str, Any] = {"at": T0}
+    return TransitionRecord(attempt=number, phase=phase, reason=reason, **defaults | fields)
 
 
 def export(**fields: Any) -> ExportRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "attempt": 1,
         "path": "analytics/uid-1/1/late.parquet",
         "format": "Parquet",
@@ -64,7 +71,7 @@ def export(**fields: Any) -> ExportRecord:
 
 
 def result(**fields: Any) -> ResultRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "rows": 2,
         "columns": (Column("carrier", "VARCHAR"), Column("late", "BIGINT")),
         "preview": Preview(('["UA",18446744073709551615]', '["é",null]'), truncated=True),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import pytest
 
@@ -79,7 +79,8 @@ def test_the_kernel_is_asked(tmp_path: Path) -> None:
 
 def test_an_old_sqlite_is_refused() -> None:
     """It can lose committed rows."""
-    old = SimpleNamespace(sqlite_version_info=(3, 51, 2), sqlite_version="3.51.2")
+    old = ModuleType("old")
+    old.sqlite_version_info, old.sqlite_version = (3, 51, 2), "3.51.2"  # type: ignore[attr-defined]
     with pytest.raises(errors.StoreRefused, match=r"must be 3\.51\.3 or newer, not 3\.51\.2"):
         sqlite.driver(old)
     assert sqlite.driver().sqlite_version_info >= sqlite.LEAST_VERSION
@@ -114,8 +115,8 @@ async def test_odd_paths_are_no_matter(tmp_path: Path) -> None:
 def other_operator(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has the lock on the history."""
     command = [sys.executable, "-c", LOCKS_UNTIL_TOLD, str(directory)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, env=ENVIRONMENT) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=ENVIRONMENT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "True\n"
         yield process

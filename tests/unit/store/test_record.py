@@ -7,6 +7,7 @@ import dataclasses
 import math
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -239,7 +240,7 @@ def test_any_text_and_number_can_be_written(directory: Path, text: str, number: 
         history = await open_history(directory, Clock())
         try:
             uid = uuid.uuid4().hex
-            fields = {"sql": text, "message": text, "metadata": {"labels": text[:50]}}
+            fields: dict[str, Any] = {"sql": text, "message": text, "metadata": {"labels": text[:50]}}
             stored = await history.record(task(uid, **fields, statistics={"n": number}))
             read = await history.get(uid)
             assert read is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -94,7 +94,11 @@ def test_a_bad_item_harms_no_other(writer: Writer, directory: Path) -> None:
 def test_order_is_kept(writer: Writer) -> None:
     """What was submitted first is written first, also over several transactions."""
     ran: list[int] = []
-    futures = [writer.submit(lambda c, n=number: ran.append(n)) for number in range(300)]
+
+    def note(number: int) -> Callable[[sa.Connection], None]:
+        return lambda connection: ran.append(number)
+
+    futures = [writer.submit(note(number)) for number in range(300)]
     assert outcomes(futures) == [None] * 300
     assert ran == list(range(300))
 

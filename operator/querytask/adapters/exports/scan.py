@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from querytask.adapters.exports import paths, reading
@@ -21,7 +21,7 @@ from querytask_worker.contract import PARTIAL_SUFFIX
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def directories(root: Path) -> Iterator[DirectoryFacts]:
+def directories(root: Path) -> Generator[DirectoryFacts, None, None]:
     """The facts of every task's directory; one that vanishes meanwhile is left out."""
     for namespace in _folders(root):
         if not paths.is_namespace(namespace):

@@ -6,7 +6,7 @@ Every question is answered through an index; a test asks the planner about each.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -185,7 +185,7 @@ def _all(connection: sa.Connection, question: sa.Select[Any], uid: str) -> Seque
     return cast(Sequence[rows.Row], connection.execute(question, {"uid": uid}).mappings().all())
 
 
-def _keys(found: sa.CursorResult[Any]) -> list[TaskKey]:
+def _keys(found: Iterable[Any]) -> list[TaskKey]:
     return [TaskKey(namespace, name, uid) for namespace, name, uid in found]
 
 
