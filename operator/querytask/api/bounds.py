@@ -15,12 +15,14 @@ MESSAGE, CONDITION_MESSAGE, ERROR_MESSAGE, CANCEL_REASON = 1_024, 512, 1_024, 25
 """The most that these fields take, in bytes."""
 _COLUMNS_BYTES = 2_048
 _MARK = "…"
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in range(32) if chr(code) not in "\t\n\r"}
+"""Control characters: six bytes each in JSON, and who knows what in the terminal that shows them."""
 
 
 def text(value: str, most: int) -> str:
-    """``value`` in at most ``most`` bytes, with ``…`` at its end where it was cut; characters that JSON
-    cannot carry are replaced."""
-    encoded = value.encode("utf-8", "replace")
+    """``value`` in at most ``most`` bytes, with ``…`` at its end where it was cut; control characters and
+    characters that JSON cannot carry are replaced."""
+    encoded = value.translate(_CONTROLS).encode("utf-8", "replace")
     if len(encoded) <= most:
         return encoded.decode()
     return encoded[: most - len(_MARK.encode())].decode("utf-8", "ignore") + _MARK

@@ -10,7 +10,7 @@ import datetime as dt
 
 from querytask_worker.contract import timestamp
 
-__all__ = ["after", "parse", "second", "seconds_between", "timestamp"]
+__all__ = ["after", "parse", "second", "seconds_between", "timestamp", "within"]
 
 
 def parse(text: str) -> dt.datetime:
@@ -18,7 +18,10 @@ def parse(text: str) -> dt.datetime:
     moment = dt.datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f'a time must have a zone, not "{text}"')
-    return moment
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise ValueError(f'a time must lie in the years 1 to 9999 of UTC, not "{text}"') from error
 
 
 def second(moment: dt.datetime) -> str:
@@ -29,6 +32,12 @@ def second(moment: dt.datetime) -> str:
 def after(moment: dt.datetime, seconds: float) -> dt.datetime:
     """The moment ``seconds`` later."""
     return moment + dt.timedelta(seconds=seconds)
+
+
+def within(moment: dt.datetime, earliest: dt.datetime, latest: dt.datetime) -> dt.datetime:
+    """``moment`` as another machine's clock has told it, but no later than ``latest``, and never before
+    ``earliest``."""
+    return max(earliest, min(moment, latest))
 
 
 def seconds_between(start: dt.datetime, end: dt.datetime) -> float:

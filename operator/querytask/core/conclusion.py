@@ -36,9 +36,12 @@ CATEGORIES = {
 }
 """Who can mend a failure; every other reason is ``External``: the cluster's administrator."""
 
+OVERRUN = "the task ran longer than its timeout and was stopped by the operator"
+
 _REASON_OF_EXIT: dict[int, Reason] = {
     code: Reason(code.reason) for code in ExitCode if code is not ExitCode.STOPPED
 }
+_POSITION = re.compile(r"[0-9]{1,15}:[0-9]{1,15}")
 _NODE_DISRUPTIONS = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
 _EVICTIONS = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"})
 _REJECTIONS = re.compile(
@@ -88,6 +91,8 @@ def failed(
 ) -> End:
     """A failure for ``reason``, with the error that the object shows."""
     category = CATEGORIES.get(reason, "External")
+    if position is not None and not _POSITION.fullmatch(position):
+        position = None
     error = Error(reason.value, message, category, position, retryable=reason in RETRIED_REASONS)
     return End(Phase.FAILED, reason, message, at, error=error)
 
@@ -95,7 +100,7 @@ def failed(
 def cancelled(step: CancelStep, at: dt.datetime | None, reason: Reason = Reason.CANCEL_REQUESTED) -> End:
     """A cancellation that has come true."""
     told = {
-        CancelStep.REQUESTED: "cancelled before it had a pod",
+        CancelStep.REQUESTED: "cancelled before its container had started",
         CancelStep.INTERRUPTED: "cancelled; the statement was interrupted and the worker has ended",
         CancelStep.KILLED: "cancelled; the engine was killed and the worker has ended",
     }
@@ -109,7 +114,8 @@ def of_attempt(outcome: Outcome | None, pod: PodState, asked: Asked) -> End:
         return _of_outcome(outcome, pod, asked)
     at = pod.terminated.finished_at if pod.terminated else None
     if asked.cancel:
-        return cancelled(CancelStep.KILLED, at)
+        ran = pod.started or pod.terminated is not None
+        return cancelled(CancelStep.KILLED if ran else CancelStep.REQUESTED, at)
     return _of_pod(pod, at, asked)
 
 
@@ -118,9 +124,12 @@ def told_by(pod: PodState) -> Outcome | None:
     if pod.terminated is None or not pod.terminated.message.startswith("{"):
         return None
     try:
-        return load(Outcome, pod.terminated.message)
-    except ValueError:
+        found = load(Outcome, pod.terminated.message)
+        clock.parse(found.started_at)
+        clock.parse(found.finished_at)
+    except (ValueError, RecursionError):
         return None
+    return found if found.attempt == pod.attempt else None
 
 
 def _of_outcome(outcome: Outcome, pod: PodState, asked: Asked) -> End:
@@ -130,7 +139,7 @@ def _of_outcome(outcome: Outcome, pod: PodState, asked: Asked) -> End:
     elif outcome.exit_code == ExitCode.COMPLETED:
         end = failed(Reason.INTERNAL_ERROR, "the worker reported Completed, but no manifest is published", at)
     else:
-        reason = _reason(outcome.reason)
+        reason = _REASON_OF_EXIT.get(outcome.exit_code, Reason.INTERNAL_ERROR)
         message = (
             outcome.error.message if outcome.error else f"the worker ended with exit code {outcome.exit_code}"
         )
@@ -139,7 +148,8 @@ def _of_outcome(outcome: Outcome, pod: PodState, asked: Asked) -> End:
 
 
 def _of_stop(outcome: Outcome, pod: PodState, at: dt.datetime, asked: Asked) -> End:
-    step = CancelStep(outcome.stop.step) if outcome.stop else CancelStep.INTERRUPTED
+    killed = outcome.stop is not None and outcome.stop.step == CancelStep.KILLED
+    step = CancelStep.KILLED if killed else CancelStep.INTERRUPTED
     if asked.cancel:
         return cancelled(step, at)
     return _of_pod(pod, at, asked)
@@ -147,9 +157,7 @@ def _of_stop(outcome: Outcome, pod: PodState, at: dt.datetime, asked: Asked) -> 
 
 def _of_pod(pod: PodState, at: dt.datetime | None, asked: Asked) -> End:
     if asked.timeout or pod.stop == "timeout":
-        return failed(
-            Reason.TIMEOUT, "the task ran longer than its timeout and was stopped by the operator", at
-        )
+        return failed(Reason.TIMEOUT, OVERRUN, at)
     for policy in (_lost_node, _evicted, _deadline, _rejected, _out_of_memory, _exit_code):
         if (found := policy(pod)) is not None:
             return failed(*found, at)
@@ -212,7 +220,8 @@ def _signal(pod: PodState) -> int:
     )
 
 
-def _reason(text: str) -> Reason:
+def reason(text: str) -> Reason:
+    """The reason of that name; InternalError for one that only another release knows."""
     try:
         return Reason(text)
     except ValueError:

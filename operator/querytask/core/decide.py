@@ -6,6 +6,7 @@ first plan counts. The order is the specification:
     aftercare          the task has its end: remove pods and, when its time has come, the object
     remembered         the history holds an end that the object does not show yet
     published          the manifest is there: the task has succeeded, whatever else is told of it
+    leftovers          a pod of an earlier attempt may still run: it goes before anything else is done
     ended              the attempt's pod has ended or is gone: conclude, or prepare another attempt
     cancelled_waiting  to be cancelled, and there is no pod
     cancelled_running  to be cancelled, and there is one: stop it
@@ -14,6 +15,7 @@ first plan counts. The order is the specification:
     running, pending   its pod is as it should be
     refused            the API server would not take its pod
     waited_too_long    its queue timeout is over
+    exhausted          an attempt was lost, and no other may follow
     sources_missing    a source that it names cannot be used
     backing_off        an attempt was lost, and the next one has to wait
     line_up, start     it wants a slot, or has one
@@ -23,6 +25,7 @@ first plan counts. The order is the specification:
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import math
 from collections.abc import Callable
@@ -32,7 +35,7 @@ from querytask.core import after, clock, conclusion, starting, status
 from querytask.core.conclusion import End
 from querytask.core.observed import Observed, Stage
 from querytask.core.plan import AttemptNote, Plan, SlotUse, Stop
-from querytask.names import TERMINAL_PHASES, CancelStep, Reason
+from querytask.names import TERMINAL_PHASES, CancelStep, Phase, Reason
 from querytask.settings import Settings
 
 REFUSAL_PAUSE = 5.0
@@ -56,8 +59,10 @@ def decide(o: Observed, now: dt.datetime, settings: Settings) -> Plan:
 
 
 def remembered(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
-    """The history was written before the status; what it holds is not decided a second time."""
-    if o.mailbox.manifest is not None or o.memory.phase not in TERMINAL_PHASES:
+    """The history was written before the status; what it holds is not decided a second time, not even when a
+    manifest has come to light since: the history would not take another end."""
+    told = o.memory.phase
+    if told not in TERMINAL_PHASES or (told == Phase.SUCCEEDED and o.mailbox.manifest is not None):
         return None
     return Plan(status.remembered(o, now), SlotUse.NONE, again_after=0.0)
 
@@ -67,6 +72,17 @@ def published(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     if o.mailbox.manifest is None:
         return None
     return _finish(o, now, conclusion.published(o.mailbox.manifest))
+
+
+def leftovers(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
+    """Never two living pods of one task, whoever has made the other."""
+    if not o.leftovers:
+        return None
+    old = o.task.status
+    message = "a pod of an earlier attempt is being removed"
+    shown = old if old.phase else status.queued(o, now, Reason.POD_PENDING, message)
+    doomed = tuple(pod for pod in o.leftovers if not pod.deleting)
+    return Plan(shown, SlotUse.HOLD, delete_pods=doomed, again_after=GONE_PAUSE)
 
 
 def ended(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
@@ -84,24 +100,31 @@ def _concluded(o: Observed) -> End:
     if outcome is not None and outcome.attempt != o.attempt:
         outcome = None
     pod = o.pod or starting.vanished(o)
-    given_up = o.memory.attempt_reason
+    given_up = o.remembered.attempt_reason
     if given_up and outcome is None and not pod.started and not o.cancelling:
-        return conclusion.failed(
-            Reason(given_up), o.memory.attempt_message or "the worker did not start in time"
-        )
+        message = o.remembered.attempt_message or "the worker did not start in time"
+        return conclusion.failed(conclusion.reason(given_up), message)
     return conclusion.of_attempt(outcome, pod, o.asked)
 
 
 def _retry(o: Observed, now: dt.datetime, end: End, settings: Settings) -> Plan:
-    wait = _backoff(o, settings)
-    lost = f"attempt {o.attempt} was lost ({end.reason}: {end.message})"
-    message = f"{lost}; attempt {o.attempt + 1} follows in {wait:g} s"
+    message = _lost(o, end.reason, end.message, settings)
     shown = status.queued(o, now, Reason.BACKING_OFF, message, attempt=o.attempt)
-    return Plan(shown, SlotUse.NONE, note=_note(o, end, now), end=end, again_after=wait)
+    return Plan(shown, SlotUse.NONE, note=_note(o, end, now), end=end, again_after=_backoff(o, settings))
+
+
+def _lost(o: Observed, reason: str, message: str, settings: Settings) -> str:
+    """What is said of a lost attempt; the same words whoever says them, before a crash or after."""
+    lost = f"attempt {o.attempt} was lost ({reason}: {message})"
+    return f"{lost}; attempt {o.attempt + 1} follows after {_backoff(o, settings):g} s"
 
 
 def _finish(o: Observed, now: dt.datetime, end: End) -> Plan:
-    note = _note(o, end, now) if o.attempt else None
+    if end.phase is Phase.CANCELLED and o.task.status.phase is Phase.RUNNING:
+        # a worker that had ended before anybody saw the request: there is no edge from Running to Cancelled
+        return Plan(status.cancelling(o, now), SlotUse.NONE, again_after=0.0)
+    told_before = o.stage is Stage.CONCLUDED and end.manifest is None
+    note = None if told_before or not o.attempt else _note(o, end, now)
     return Plan(status.finished(o, now, end), SlotUse.NONE, note=note, end=end, again_after=0.0)
 
 
@@ -115,7 +138,7 @@ def _note(o: Observed, end: End, now: dt.datetime) -> AttemptNote:
         number=o.attempt,
         granted_at=o.granted_at or now,
         started_at=started,
-        finished_at=o.memory.attempt_finished_at or end.at or now,
+        finished_at=o.remembered.attempt_finished_at or clock.within(end.at or now, o.created_at, now),
         reason=end.reason,
         message=end.message,
         exit_code=code,
@@ -136,7 +159,7 @@ def cancelled_waiting(o: Observed, now: dt.datetime, settings: Settings) -> Plan
 
 def cancelled_running(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """Stop the pod, once; delete it where no kubelet will, or where stopping took too long."""
-    if not o.cancelling or o.pod is None:
+    if not o.cancelling or o.pod is None or o.stage is not Stage.LIVE:
         return None
     shown, note = status.cancelling(o, now), _live_note(o)
     asked = shown.cancel.requested_at if shown.cancel else now
@@ -164,28 +187,34 @@ def _until_stop_failed(asked: dt.datetime, now: dt.datetime, settings: Settings)
 
 def overrun(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """The worker keeps its own deadline; this is for one that cannot."""
-    pod = o.pod
-    if pod is None or pod.started_at is None:
-        return None
-    due = clock.after(pod.started_at, o.task.spec.timeout + settings.timeout_margin_seconds)
-    if now < due:
+    pod, due = o.pod, _due(o, settings)
+    if pod is None or due is None or now < due:
         return None
     shown, note = status.running(o, now), _live_note(o)
     if pod.deleting:
         return Plan(shown, SlotUse.HOLD, note=note, again_after=GONE_PAUSE)
     if _stop_failed(due, now, settings) or not pod.node:
+        # the history knows why first: when the pod is gone, nobody else does
+        note = dataclasses.replace(note, reason=Reason.TIMEOUT, message=conclusion.OVERRUN)
         return Plan(shown, SlotUse.HOLD, note=note, delete_pods=(pod,), again_after=GONE_PAUSE)
     stop = None if pod.stop else Stop(pod, "timeout")
     return Plan(shown, SlotUse.HOLD, note=note, stop=stop, again_after=_until_stop_failed(due, now, settings))
 
 
+def _due(o: Observed, settings: Settings) -> dt.datetime | None:
+    """When a worker that runs should have stopped itself; ``None`` while none runs."""
+    if o.stage is not Stage.LIVE or o.started_at is None:
+        return None
+    return clock.after(o.started_at, o.task.spec.timeout + settings.timeout_margin_seconds)
+
+
 def not_started(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """Give the attempt up: first the history knows why, then the pod is deleted, and only when it is gone the
     task has failed."""
-    pod = o.pod
-    if pod is None or pod.started or pod.gated or o.granted_at is None:
+    pod, since = o.pod, o.starting_since
+    if pod is None or o.stage is not Stage.LIVE or o.started_at or pod.gated or since is None:
         return None
-    if now < clock.after(o.granted_at, settings.start_deadline_seconds):
+    if now < clock.after(since, settings.start_deadline_seconds):
         return None
     reason, message = starting.failure(pod, o.mount_failure)
     note = AttemptNote(
@@ -200,10 +229,9 @@ def not_started(o: Observed, now: dt.datetime, settings: Settings) -> Plan | Non
 
 def running(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """The container has started."""
-    pod = o.pod
-    if pod is None or pod.started_at is None:
+    due = _due(o, settings)
+    if due is None:
         return None
-    due = clock.after(pod.started_at, o.task.spec.timeout + settings.timeout_margin_seconds)
     again = min(settings.progress_seconds, max(0.0, (due - now).total_seconds()))
     return Plan(status.running(o, now), SlotUse.HOLD, note=_live_note(o), again_after=again)
 
@@ -214,8 +242,10 @@ def pending(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     if o.stage is not Stage.LIVE or pod is None:
         return None
     shown = status.queued(o, now, Reason.POD_PENDING, starting.progress(pod), attempt=o.attempt)
-    granted = o.granted_at or now
-    again = (clock.after(granted, settings.start_deadline_seconds) - now).total_seconds()
+    since = o.starting_since or now
+    again = (clock.after(since, settings.start_deadline_seconds) - now).total_seconds()
+    if pod.gated:  # whoever holds it decides when it goes on, and its event tells
+        again = settings.start_deadline_seconds
     return Plan(shown, SlotUse.HOLD, note=_live_note(o), again_after=max(1.0, again))
 
 
@@ -224,7 +254,7 @@ def _live_note(o: Observed) -> AttemptNote:
     return AttemptNote(
         number=o.attempt,
         granted_at=o.granted_at,
-        started_at=pod.started_at if pod else None,
+        started_at=o.started_at,
         node=pod.node if pod else None,
         pod_name=pod.name if pod else None,
     )
@@ -272,15 +302,27 @@ def sources_missing(o: Observed, now: dt.datetime, settings: Settings) -> Plan |
     return Plan(status.queued(o, now, problem.problem, problem.message), SlotUse.NONE, again_after=left)
 
 
+def exhausted(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
+    """A history that was restored, or a status set by hand, may tell of more attempts than there may be."""
+    if o.stage is not Stage.CONCLUDED or o.attempt <= o.task.spec.retry.limit:
+        return None
+    reason = conclusion.reason(o.remembered.attempt_reason or Reason.WORKER_LOST)
+    message = o.remembered.attempt_message or f"attempt {o.attempt} was lost"
+    return _finish(o, now, conclusion.failed(reason, message))
+
+
 def backing_off(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """The wait before the next attempt doubles each time."""
     if o.stage is not Stage.CONCLUDED:
         return None
-    lost_at = o.memory.attempt_finished_at or starting.backing_off_since(o) or now
+    told = o.remembered
+    lost_at = told.attempt_finished_at or starting.backing_off_since(o) or now
     left = _backoff(o, settings) - clock.seconds_between(lost_at, now)
     if left <= 0:
         return None
-    message = o.task.status.message or f"attempt {o.attempt} was lost ({o.memory.attempt_reason})"
+    message = _lost(o, told.attempt_reason or Reason.WORKER_LOST, told.attempt_message, settings)
+    if told.attempt_reason is None and o.task.status.reason is Reason.BACKING_OFF:
+        message = o.task.status.message or message
     return Plan(
         status.queued(o, now, Reason.BACKING_OFF, message, attempt=o.attempt), SlotUse.NONE, again_after=left
     )
@@ -324,6 +366,7 @@ POLICIES: tuple[Policy, ...] = (
     after.aftercare,
     remembered,
     published,
+    leftovers,
     ended,
     cancelled_waiting,
     cancelled_running,
@@ -333,6 +376,7 @@ POLICIES: tuple[Policy, ...] = (
     pending,
     refused,
     waited_too_long,
+    exhausted,
     sources_missing,
     backing_off,
     line_up,

@@ -38,7 +38,8 @@ def progress(pod: PodState) -> str:
 
 
 def waiting(name: str) -> str:
-    """The same for a pod of which nothing special is to be said. Always the same words: another message is another write."""
+    """The same for a pod of which nothing special is to be said. Always the same words, for another message
+    is another write."""
     return f"pod {name} is starting"
 
 
@@ -56,7 +57,6 @@ def failure(pod: PodState, mount_failure: str) -> tuple[Reason, str]:
 def vanished(o: Observed) -> PodState:
     """The pod of the current attempt when nothing is known of it but that it is gone."""
     name = names.pod_name(o.task.metadata.uid, o.attempt)
-    started = o.task.status.started_at if o.task.status.attempt == o.attempt else None
     return PodState(
         name=name,
         uid="",
@@ -64,7 +64,7 @@ def vanished(o: Observed) -> PodState:
         attempt=o.attempt,
         created_at=o.granted_at or o.created_at,
         gone=True,
-        started_at=started,
+        started_at=o.started_at,
     )
 
 

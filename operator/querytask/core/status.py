@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from querytask import names
 from querytask.api import bounds, durations
+from querytask.api.fields import MOST_INTEGER
 from querytask.api.metadata import Condition as ApiCondition
 from querytask.api.metadata import condition, set_condition
 from querytask.api.task_spec import Compression, Format
@@ -24,12 +25,14 @@ from querytask.api.task_status import (
     TaskError,
     TaskStatus,
 )
-from querytask.core import clock
+from querytask.core import clock, conclusion
 from querytask.core.conclusion import End
-from querytask.core.observed import Observed
+from querytask.core.observed import Observed, Stage
 from querytask.names import CancelStep, Condition, ConditionReason, ExportState, Phase, Reason
 from querytask_worker.contract import Manifest
 
+MOST_SECONDS = 10.0**11
+"""The longest measured time that the schema takes, in seconds."""
 MOST_PROGRESS = 99
 """While running; 100 is said of a task that has succeeded, and of no other."""
 
@@ -85,10 +88,15 @@ def cancelling(o: Observed, now: dt.datetime) -> TaskStatus:
 
 
 def finished(o: Observed, now: dt.datetime, end: End) -> TaskStatus:
-    """Succeeded, Failed or Cancelled: the end that the task keeps."""
-    completed = o.memory.completed_at or end.at or now
+    """Succeeded, Failed or Cancelled: the end that the task keeps.
+
+    A worker's clock is believed only within the task's life: no end is before the creation or in the future.
+    """
+    completed = o.memory.completed_at or clock.within(end.at or now, o.created_at, now)
     told = end.manifest or end.outcome
-    precise = clock.parse(told.started_at) if told else _started_at(o)  # the kubelet tells whole seconds
+    precise = _started_at(o)  # the kubelet tells whole seconds
+    if told is not None:
+        precise = clock.within(clock.parse(told.started_at), o.created_at, now)
     started = _started_at(o) or precise
     taken = None if precise is None else clock.seconds_between(precise, completed)
     return _compose(
@@ -115,24 +123,25 @@ def finished(o: Observed, now: dt.datetime, end: End) -> TaskStatus:
 def remembered(o: Observed, now: dt.datetime) -> TaskStatus:
     """The end that the history holds, for an object whose own status was not written before a crash."""
     memory = o.memory
-    end = End(Phase(str(memory.phase)), Reason(str(memory.reason)), memory.message or "", memory.completed_at)
+    phase, reason = Phase(str(memory.phase)), conclusion.reason(str(memory.reason))
+    message, at = memory.message or "", memory.completed_at
+    end = conclusion.failed(reason, message, at) if phase is Phase.FAILED else End(phase, reason, message, at)
     status = finished(o, now, end)
     if end.phase is not Phase.SUCCEEDED or o.task.spec.export is None:
         return status
     return status.model_copy(update={"export": ExportStatus(state=ExportState.EXPIRED)})
 
 
-def unrecorded(status: TaskStatus, now: dt.datetime, message: str) -> TaskStatus:
-    """``status``, saying that the history could not take it."""
-    condition = _condition(
-        Condition.RECORDED,
-        False,
-        ConditionReason.HISTORY_UNAVAILABLE,
-        message,
-        now,
-        status.observed_generation or 0,
+def unrecorded(o: Observed, status: TaskStatus, now: dt.datetime, message: str) -> TaskStatus:
+    """``status``, saying that the history could not take it: since the object has first said so."""
+    generation = o.task.metadata.generation
+    lost = _condition(
+        Condition.RECORDED, False, ConditionReason.HISTORY_UNAVAILABLE, message, now, generation
     )
-    return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, condition)}))
+    before = condition(o.task.status.conditions, Condition.RECORDED)
+    if before is not None and before.status == lost.status:
+        lost = lost.model_copy(update={"last_transition_time": before.last_transition_time})
+    return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, lost)}))
 
 
 def recorded(o: Observed, now: dt.datetime) -> TaskStatus:
@@ -168,7 +177,7 @@ def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiC
     phase, reason, generation = status.phase, str(status.reason), o.task.metadata.generation
     over = phase in names.TERMINAL_PHASES
     published = status.result is not None
-    scheduled = o.pod is not None or reason == Reason.POD_PENDING or status.started_at is not None
+    scheduled = _scheduled(o, status, over)
     rows: list[tuple[str, bool | None, str]] = [
         (Condition.SCHEDULED, scheduled, ConditionReason.POD_CREATED if scheduled else reason),
         (Condition.STARTED, status.started_at is not None, Reason.STARTED if status.started_at else reason),
@@ -187,7 +196,7 @@ def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiC
             (
                 Condition.SOURCES_READY,
                 problem is None,
-                problem.problem if problem and problem.problem else "SourcesReady",
+                problem.problem if problem and problem.problem else ConditionReason.SOURCES_READY,
             )
         )
     conditions = o.task.status.conditions
@@ -195,6 +204,14 @@ def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiC
         message = (status.message or "") if truth is False and why == reason else ""
         conditions = set_condition(conditions, _condition(kind, truth, why, message, now, generation))
     return conditions
+
+
+def _scheduled(o: Observed, status: TaskStatus, over: bool) -> bool:
+    """Whether the current attempt has a pod that nobody holds back; at the end, whether it had one."""
+    pod = o.pod if over or o.stage is Stage.LIVE else None
+    if pod is not None:
+        return not pod.gated
+    return status.reason is Reason.POD_PENDING or status.started_at is not None
 
 
 def _exported(o: Observed, over: bool, published: bool, reason: str) -> tuple[bool | None, str]:
@@ -232,13 +249,14 @@ def _result(manifest: Manifest | None) -> Result | None:
     if manifest is None:
         return None
     columns = ((column.name, column.type) for column in manifest.columns)
-    return bounds.result(manifest.rows, columns, manifest.preview.rows, manifest.preview.truncated)
+    preview = manifest.preview
+    return bounds.result(_count(manifest.rows) or 0, columns, preview.rows, preview.truncated)
 
 
 def _export(o: Observed, manifest: Manifest | None) -> ExportStatus:
     if manifest is None:
         return ExportStatus(state=ExportState.NOT_APPLICABLE)
-    expires = clock.parse(manifest.expires_at)
+    expires = max(clock.parse(manifest.expires_at), o.created_at)
     if not manifest.files:
         return ExportStatus(state=ExportState.NOT_APPLICABLE, expires_at=expires)
     directory = names.export_directory(o.task.metadata.namespace, o.task.metadata.uid)
@@ -246,10 +264,10 @@ def _export(o: Observed, manifest: Manifest | None) -> ExportStatus:
     return ExportStatus(
         state=ExportState.AVAILABLE,
         path=f"{directory}/{manifest.attempt}/{first.name}",
-        format=Format(str(manifest.format)),
-        compression=Compression(str(manifest.compression)),
-        bytes=sum(file.bytes for file in manifest.files),
-        rows=manifest.rows,
+        format=Format(manifest.format) if manifest.format else None,
+        compression=Compression(manifest.compression) if manifest.compression else None,
+        bytes=_count(sum(file.bytes for file in manifest.files)),
+        rows=_count(manifest.rows),
         sha256=first.sha256,
         files=len(manifest.files),
         expires_at=expires,
@@ -274,15 +292,26 @@ def _statistics(o: Observed, end: End, started: dt.datetime | None) -> Statistic
     first = o.memory.first_granted_at or o.granted_at
     start = None
     if started is not None and o.granted_at is not None:
-        start = clock.seconds_between(o.granted_at, started) + ((told.start_seconds or 0.0) if told else 0.0)
+        inside = (_seconds(told.start_seconds) if told else None) or 0.0
+        start = clock.seconds_between(o.granted_at, started) + inside
     return Statistics(
         queue_seconds=None if first is None else clock.seconds_between(o.created_at, first),
         start_seconds=start,
-        engine_seconds=told.engine_seconds if told else None,
-        export_seconds=told.export_seconds if told else None,
-        peak_memory_bytes=told.peak_memory_bytes if told else None,
-        spill_bytes=told.spill_bytes if told else None,
+        engine_seconds=_seconds(told.engine_seconds) if told else None,
+        export_seconds=_seconds(told.export_seconds) if told else None,
+        peak_memory_bytes=_count(told.peak_memory_bytes) if told else None,
+        spill_bytes=_count(told.spill_bytes) if told else None,
     )
+
+
+def _count(told: int | None) -> int | None:
+    """A number that a worker has told, within what the schema takes."""
+    return None if told is None else min(max(0, told), MOST_INTEGER)
+
+
+def _seconds(told: float | None) -> float | None:
+    """The same for a measured time."""
+    return None if told is None else min(max(0.0, told), MOST_SECONDS)
 
 
 def _started_at(o: Observed) -> dt.datetime | None:
