@@ -27,13 +27,14 @@ from querytask_worker.mailbox import Mailbox
 COLUMNS = (Column("number", "INTEGER"), Column("text", "VARCHAR"))
 STATISTICS = Statistics(0.05, 0.1, 0.02, 50 * 2**20, 0)
 CATEGORIES = {
-    10: "User",
-    11: "User",
-    12: "User",
-    20: "Resource",
-    30: "Resource",
-    31: "Resource",
-    32: "Resource",
+    ExitCode.SQL_ERROR: "User",
+    ExitCode.SQL_NOT_ALLOWED: "User",
+    ExitCode.PARAMETER_ERROR: "User",
+    ExitCode.TIMEOUT: "Resource",
+    ExitCode.OUT_OF_MEMORY: "Resource",
+    ExitCode.SPILL_FULL: "Resource",
+    ExitCode.EXPORT_VOLUME_FULL: "Resource",
+    ExitCode.SOURCE_UNREACHABLE: "External",
 }
 
 
@@ -80,7 +81,7 @@ class ScriptedWorker:
         told = ExitCode(code)
         error = None
         if told is not ExitCode.COMPLETED:
-            error = Error(told.reason, message or told.reason, CATEGORIES.get(code, "Internal"), position)
+            error = Error(told.reason, message or told.reason, CATEGORIES.get(told, "Internal"), position)
         finished = contract.timestamp(now())
         outcome = Outcome(
             self.attempt,
