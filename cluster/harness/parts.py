@@ -1,4 +1,4 @@
-"""The command lines of the cluster's parts, as pure functions: each flag is in one place and can be tested."""
+"""The command lines of the cluster's parts, as pure functions: each flag is in one place, for tests too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

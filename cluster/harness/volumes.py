@@ -6,6 +6,7 @@ one; its sizes are only said. The volumes of `querytask-small` are file systems 
 become full.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -130,14 +131,14 @@ def recycle(api: Api, root: Path, name: str) -> None:
     print(f"volumes: {name} was cleaned and is free again", flush=True)
 
 
-def empty(folder: Path) -> None:
+def empty(folder: Path, owner: int = 0, group: int = 0) -> None:
     """Removes everything in a folder and gives it back the owner and mode of a new one."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    shutil.chown(folder, 0, 0)
+    os.chown(folder, owner, group)
     folder.chmod(0o755)
 
 
