@@ -26,13 +26,14 @@ from querytask import errors, settings
 from querytask.adapters import cluster
 from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.store import HistoryLock, Store, open_history
+from querytask.core.collection import Rules
 from querytask.metrics import Metrics
 from querytask.runtime import logs, probes, source
 from querytask.runtime.applier import Applier
 from querytask.runtime.cache import Cache, Key
 from querytask.runtime.closing import Closer
 from querytask.runtime.collecting import ClusterFacts
-from querytask.runtime.collector import Collector, Rules
+from querytask.runtime.collector import Collector
 from querytask.runtime.finished import FinishedTasks
 from querytask.runtime.health import Health
 from querytask.runtime.lease import Lease, LeaseLost
@@ -43,6 +44,7 @@ from querytask.runtime.reconciler import Reconciler
 from querytask.runtime.resync import Resync
 from querytask.runtime.scrape import Scrape
 from querytask.runtime.slots import Slots
+from querytask.runtime.watchdog import Watchdog
 
 log = logging.getLogger("querytask")
 
@@ -164,6 +166,7 @@ async def build(
         reconciler=reconciler,
         resync=resync,
         finished=FinishedTasks(calls, store, reconciler, config.namespace, now),
+        watchdog=Watchdog(cache, config, queue.add, now),
         collector=collector,
         slots=slots,
         lease=lease,

@@ -23,6 +23,7 @@ Each name begins with ``querytask_``.
     collector_errors_total                counter    removals that failed
     volume_free_bytes{volume}             gauge      free bytes of both volumes, at the scrape
     volume_size_bytes{volume}             gauge      their sizes
+    watchdog_actions_total{action}        counter    pods that the watchdog has deleted, or removed by force
     event_source_restarts_total           counter    times that watching the cluster had to be begun anew
     resync_timestamp_seconds              gauge      when the last full resync ended
 """
@@ -94,6 +95,7 @@ class Metrics:
         )
         self._removed_bytes = make.counter("querytask_collector_bytes", "Bytes that it has removed.")
         self._collector_errors = make.counter("querytask_collector_errors", "Removals that failed.")
+        self._watchdog = make.counter("querytask_watchdog_actions", "What the watchdog has done.", ["action"])
         self._restarts = make.counter(
             "querytask_event_source_restarts", "Times that watching was begun anew."
         )
@@ -143,6 +145,10 @@ class Metrics:
     def removal_failed(self) -> None:
         """The collector could not remove something."""
         self._collector_errors.inc()
+
+    def watchdog_acted(self, action: str) -> None:
+        """The watchdog has acted on a stop that was overdue: ``delete`` or ``force-delete``."""
+        self._watchdog.labels(action).inc()
 
     def source_restarted(self) -> None:
         """Watching the cluster had to be begun anew."""

@@ -107,6 +107,10 @@ class Condition(enum.StrEnum):
     SUCCEEDED = "Succeeded"
     SOURCES_READY = "SourcesReady"
     """Only on tasks that name sources: since when they can, or cannot, be used."""
+    STALLED = "Stalled"
+    """Only while a cancellation takes longer than it may: the worker is not known to be gone."""
+    LONG_RUNNING = "LongRunning"
+    """Only on tasks that run longer than the operator's setting of that name."""
 
 
 class ConditionReason(enum.StrEnum):
@@ -119,6 +123,9 @@ class ConditionReason(enum.StrEnum):
     RECORDED = "Recorded"
     HISTORY_UNAVAILABLE = "HistoryUnavailable"
     SOURCES_READY = "SourcesReady"
+    NODE_SILENT = "NodeSilent"
+    NODE_GONE = "NodeGone"
+    LONG_RUNNING = "LongRunning"
 
 
 class SourceReason(enum.StrEnum):

@@ -103,6 +103,17 @@ class Settings:
         2_592_000.0, "The longest retention that a task gets, whatever it asks for: thirty days.", least=1
     )
 
+    long_running_seconds: float = option(
+        3600.0,
+        "A task that runs longer than this gets the condition LongRunning and an Event, once.",
+        least=1,
+    )
+    watchdog_seconds: float = option(
+        5.0,
+        "Between two looks for tasks that have been Cancelling for longer than a stop may take.",
+        least=0.5,
+    )
+
     keep_finished_pods: str = option(
         "Failed",
         "Which pods stay, for their logs, after their end was recorded.",

@@ -128,9 +128,19 @@ class Cluster:
         body = {"metadata": {"uid": uid, "annotations": annotations}, "spec": {"activeDeadlineSeconds": 1}}
         return await self._call("patch", "pods", name, body=body)
 
-    async def delete_pod(self, name: str, uid: str) -> None:
-        """Delete the pod, with its grace period, if it is still the same one."""
-        await self._delete("pods", name, uid)
+    async def delete_pod(self, name: str, uid: str, *, force: bool = False) -> None:
+        """Delete the pod, with its grace period or without a kubelet's word, if it is still the same one."""
+        await self._delete("pods", name, uid, {"gracePeriodSeconds": 0} if force else {})
+
+    async def node_exists(self, name: str) -> bool | None:
+        """Whether the node is there; ``None`` where this operator has no right to ask."""
+        try:
+            await self._call("get", "nodes", name)
+        except errors.NotFound:
+            return False
+        except errors.Forbidden:
+            return None
+        return True
 
     async def pod_events(self, pod_uid: str) -> list[Raw]:
         """The Events about one pod, oldest first as the server has them."""
@@ -193,8 +203,8 @@ class Cluster:
                 return
             query["continue"] = token
 
-    async def _delete(self, resource: str, name: str, uid: str) -> None:
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+    async def _delete(self, resource: str, name: str, uid: str, options: Raw | None = None) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} | (options or {})
         await self._call("delete", resource, name, body=body)
 
     async def _call(
@@ -217,7 +227,8 @@ class Cluster:
             self._watcher(verb, resource, outcome, time.monotonic() - started)
 
     def _path(self, resource: str, name: str, sub: str, query: dict[str, str] | None) -> str:
-        parts = [_ROOTS[resource], "namespaces", self._namespace, resource, quote(name, safe=""), sub]
+        scope = [] if resource == "nodes" else ["namespaces", self._namespace]
+        parts = [_ROOTS[resource], *scope, resource, quote(name, safe=""), sub]
         return "/".join(part for part in parts if part) + (f"?{urlencode(query)}" if query else "")
 
     async def _send(self, verb: str, path: str, body: Raw | None) -> Raw:
@@ -250,6 +261,7 @@ _ROOTS = {
     names.TASK_PLURAL: _CUSTOM,
     names.SOURCE_PLURAL: _CUSTOM,
     "pods": "/api/v1",
+    "nodes": "/api/v1",
     "events": "/api/v1",
     "persistentvolumeclaims": "/api/v1",
     "leases": "/apis/coordination.k8s.io/v1",

@@ -8,9 +8,9 @@ import math
 
 from querytask.core import clock, status
 from querytask.core.observed import Observed
-from querytask.core.plan import Plan, SlotUse
+from querytask.core.plan import AttemptNote, Plan, SlotUse
 from querytask.core.podstate import PodState
-from querytask.names import Phase
+from querytask.names import TERMINAL_PHASES, Phase
 from querytask.settings import Settings
 
 
@@ -27,9 +27,28 @@ def aftercare(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     return Plan(
         status.recorded(o, now),
         SlotUse.NONE,
+        note=_untold(o),
         delete_pods=due,
         delete_task=ttl <= 0 and o.task.metadata.deletion_timestamp is None,
         again_after=None if later == math.inf else later,
+    )
+
+
+def _untold(o: Observed) -> AttemptNote | None:
+    """How the last attempt ended, for a history that could not be written when it did."""
+    shown, pod = o.task.status, o.pod
+    if not o.attempt or o.memory.phase in TERMINAL_PHASES:
+        return None
+    return AttemptNote(
+        number=o.attempt,
+        granted_at=o.granted_at,
+        started_at=shown.started_at,
+        finished_at=o.remembered.attempt_finished_at or shown.completed_at,
+        reason=shown.reason,
+        message=shown.message or "",
+        exit_code=pod.terminated.exit_code if pod and pod.terminated else None,
+        node=pod.node if pod else None,
+        pod_name=shown.pod_name,
     )
 
 

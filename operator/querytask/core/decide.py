@@ -6,7 +6,7 @@ first plan counts. The order is the specification:
     aftercare          the task has its end: remove pods and, when its time has come, the object
     remembered         the history holds an end that the object does not show yet
     published          the manifest is there: the task has succeeded, whatever else is told of it
-    leftovers          a pod of an earlier attempt may still run: it goes before anything else is done
+    leftovers          a pod of an attempt that is over may still run: it goes before anything else is done
     ended              the attempt's pod has ended or is gone: conclude, or prepare another attempt
     cancelled_waiting  to be cancelled, and there is no pod
     cancelled_running  to be cancelled, and there is one: stop it
@@ -31,10 +31,11 @@ import math
 from collections.abc import Callable
 
 from querytask import names
-from querytask.core import after, clock, conclusion, starting, status
+from querytask.core import after, cancelling, clock, conclusion, starting, status
 from querytask.core.conclusion import End
 from querytask.core.observed import Observed, Stage
 from querytask.core.plan import AttemptNote, Plan, SlotUse, Stop
+from querytask.core.podstate import PodState
 from querytask.names import TERMINAL_PHASES, CancelStep, Phase, Reason
 from querytask.settings import Settings
 
@@ -79,7 +80,7 @@ def leftovers(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     if not o.leftovers:
         return None
     old = o.task.status
-    message = "a pod of an earlier attempt is being removed"
+    message = "a pod of an attempt that is over is being removed"
     shown = old if old.phase else status.queued(o, now, Reason.POD_PENDING, message)
     doomed = tuple(pod for pod in o.leftovers if not pod.deleting)
     return Plan(shown, SlotUse.HOLD, delete_pods=doomed, again_after=GONE_PAUSE)
@@ -89,7 +90,7 @@ def ended(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     """The attempt is over: an end, or a fault of the infrastructure that another attempt may mend."""
     if o.stage is not Stage.ENDED:
         return None
-    end = _concluded(o)
+    end = cancelling.named(o, _concluded(o), now, settings)
     if end.retried and not o.cancelling and o.attempt <= o.task.spec.retry.limit:
         return _retry(o, now, end, settings)
     return _finish(o, now, end)
@@ -154,7 +155,8 @@ def cancelled_waiting(o: Observed, now: dt.datetime, settings: Settings) -> Plan
     """Nothing runs, so it is true at once."""
     if not o.cancelling or o.stage is Stage.LIVE:
         return None
-    return _finish(o, now, conclusion.cancelled(CancelStep.REQUESTED, None))
+    end = conclusion.cancelled(CancelStep.REQUESTED, None)
+    return _finish(o, now, cancelling.named(o, end, now, settings))
 
 
 def cancelled_running(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
@@ -162,24 +164,30 @@ def cancelled_running(o: Observed, now: dt.datetime, settings: Settings) -> Plan
     if not o.cancelling or o.pod is None or o.stage is not Stage.LIVE:
         return None
     shown, note = status.cancelling(o, now), _live_note(o)
-    asked = shown.cancel.requested_at if shown.cancel else now
+    asked = cancelling.requested_at(o, now)
+    if cancelling.overdue(o, now, settings):
+        return _cancel_overdue(o, o.pod, now, note)
     if o.pod.deleting:
         return Plan(shown, SlotUse.HOLD, note=note, again_after=GONE_PAUSE)
-    if not o.pod.node or _stop_failed(asked, now, settings):
+    if not o.pod.node:
         return Plan(shown, SlotUse.HOLD, note=note, delete_pods=(o.pod,), again_after=GONE_PAUSE)
     stop = None if o.pod.stop else Stop(o.pod, "cancel")
     return Plan(
-        shown, SlotUse.HOLD, note=note, stop=stop, again_after=_until_stop_failed(asked, now, settings)
+        shown,
+        SlotUse.HOLD,
+        note=note,
+        stop=stop,
+        again_after=max(GONE_PAUSE, cancelling.left(asked, now, settings)),
     )
 
 
-def _stop_failed(asked: dt.datetime, now: dt.datetime, settings: Settings) -> bool:
-    return _until_stop_failed(asked, now, settings) <= 0
-
-
-def _until_stop_failed(asked: dt.datetime, now: dt.datetime, settings: Settings) -> float:
-    patience = settings.stop_grace_seconds + settings.timeout_margin_seconds
-    return (clock.after(asked, patience) - now).total_seconds()
+def _cancel_overdue(o: Observed, pod: PodState, now: dt.datetime, note: AttemptNote) -> Plan:
+    """The watchdog: the history knows why first; then the pod goes, by force once its node is gone."""
+    note = dataclasses.replace(note, reason=Reason.CANCEL_TIMEOUT, message=cancelling.OVERDUE)
+    doomed = () if pod.deleting else (pod,)
+    forced = (pod,) if pod.deleting and o.node_gone else ()
+    shown = status.stalled(o, now)
+    return Plan(shown, SlotUse.HOLD, note=note, delete_pods=doomed, force_pods=forced, again_after=GONE_PAUSE)
 
 
 # a pod is there
@@ -193,12 +201,22 @@ def overrun(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     shown, note = status.running(o, now), _live_note(o)
     if pod.deleting:
         return Plan(shown, SlotUse.HOLD, note=note, again_after=GONE_PAUSE)
-    if _stop_failed(due, now, settings) or not pod.node:
+    if cancelling.left(due, now, settings) <= 0 or not pod.node:
         # the history knows why first: when the pod is gone, nobody else does
         note = dataclasses.replace(note, reason=Reason.TIMEOUT, message=conclusion.OVERRUN)
         return Plan(shown, SlotUse.HOLD, note=note, delete_pods=(pod,), again_after=GONE_PAUSE)
     stop = None if pod.stop else Stop(pod, "timeout")
-    return Plan(shown, SlotUse.HOLD, note=note, stop=stop, again_after=_until_stop_failed(due, now, settings))
+    return Plan(
+        shown,
+        SlotUse.HOLD,
+        note=note,
+        stop=stop,
+        again_after=max(GONE_PAUSE, cancelling.left(due, now, settings)),
+    )
+
+
+def _long(o: Observed, now: dt.datetime, settings: Settings) -> bool:
+    return o.started_at is not None and now >= clock.after(o.started_at, settings.long_running_seconds)
 
 
 def _due(o: Observed, settings: Settings) -> dt.datetime | None:
@@ -233,7 +251,12 @@ def running(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     if due is None:
         return None
     again = min(settings.progress_seconds, max(0.0, (due - now).total_seconds()))
-    return Plan(status.running(o, now), SlotUse.HOLD, note=_live_note(o), again_after=again)
+    return Plan(
+        status.running(o, now, long=_long(o, now, settings)),
+        SlotUse.HOLD,
+        note=_live_note(o),
+        again_after=again,
+    )
 
 
 def pending(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:

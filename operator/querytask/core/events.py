@@ -7,10 +7,12 @@ from typing import Any
 
 from querytask import names
 from querytask.api import bounds
+from querytask.api.metadata import condition
 from querytask.api.task import QueryTask
 from querytask.api.task_status import TaskStatus
 from querytask.core import clock
-from querytask.names import Phase, Reason
+from querytask.core.podstate import PodState
+from querytask.names import Condition, Phase, Reason
 
 MESSAGE_BYTES = 1024
 """What the API server takes of an Event's message."""
@@ -31,15 +33,46 @@ def transition(old: TaskStatus, new: TaskStatus) -> bool:
     return (old.phase, old.reason, old.attempt) != (new.phase, new.reason, new.attempt)
 
 
+def news(task: QueryTask, status: TaskStatus, now: dt.datetime, reporter: str) -> list[dict[str, Any]]:
+    """The Events of the step from the task's own status to ``status``: of its phase and reason, and of
+    conditions that were not there before."""
+    told = [event(task, status, now, reporter)] if transition(task.status, status) else []
+    for kind in (Condition.STALLED, Condition.LONG_RUNNING):
+        found = condition(status.conditions, kind)
+        if found is not None and condition(task.status.conditions, kind) is None:
+            told.append(_event(task, (status.attempt or 0, kind), True, kind, found.message, now, reporter))
+    return told
+
+
 def event(task: QueryTask, status: TaskStatus, now: dt.datetime, reporter: str) -> dict[str, Any]:
     """The Event that tells of ``status``; its name follows from what it tells, so that it is told once."""
-    uid, namespace = task.metadata.uid, task.metadata.namespace
     warning = status.phase is Phase.FAILED or status.reason in _WARNINGS
+    message = f"{status.phase}: {status.message}"
+    parts = (status.attempt or 0, status.phase, status.reason)
+    return _event(task, parts, warning, str(status.reason), message, now, reporter)
+
+
+def forced(task: QueryTask, pod: PodState, now: dt.datetime, reporter: str) -> dict[str, Any]:
+    """The Event of a pod that was removed without a kubelet's word: that is never done silently."""
+    message = f"pod {pod.name} was removed by force: its node {pod.node} is gone for good"
+    return _event(task, (pod.attempt, "ForceDeleted"), True, "ForceDeleted", message, now, reporter)
+
+
+def _event(
+    task: QueryTask,
+    parts: tuple[object, ...],
+    warning: bool,
+    reason: str,
+    message: str,
+    now: dt.datetime,
+    reporter: str,
+) -> dict[str, Any]:
+    uid, namespace = task.metadata.uid, task.metadata.namespace
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            "name": names.event_name(uid, status.attempt or 0, status.phase, status.reason),
+            "name": names.event_name(uid, *parts),
             "namespace": namespace,
         },
         "involvedObject": {
@@ -50,8 +83,8 @@ def event(task: QueryTask, status: TaskStatus, now: dt.datetime, reporter: str) 
             "uid": uid,
         },
         "type": "Warning" if warning else "Normal",
-        "reason": str(status.reason),
-        "message": bounds.text(f"{status.phase}: {status.message}", MESSAGE_BYTES),
+        "reason": str(reason),
+        "message": bounds.text(message, MESSAGE_BYTES),
         "firstTimestamp": clock.second(now),
         "lastTimestamp": clock.second(now),
         "count": 1,

@@ -90,6 +90,9 @@ class Observed:
     mount_failure: str = ""
     """Message of the pod's last FailedMount Event; looked up only when its start is overdue."""
 
+    node_gone: bool = False
+    """The node of a pod that is being deleted exists no more; asked only when its stop is overdue."""
+
     @property
     def attempt(self) -> int:
         """Number of the current attempt; 0 when there was none."""
@@ -102,8 +105,9 @@ class Observed:
 
     @property
     def leftovers(self) -> tuple[PodState, ...]:
-        """Pods of earlier attempts that may still run: none, unless somebody has made or kept one."""
-        return tuple(pod for pod in self.pods if pod.attempt != self.attempt and not pod.ended)
+        """Pods that may still run though their attempt is over: none, unless somebody has made one."""
+        over = self.attempt if self._concluded else self.attempt - 1
+        return tuple(pod for pod in self.pods if pod.attempt <= over and not pod.ended)
 
     @property
     def remembered(self) -> Memory:

@@ -57,6 +57,8 @@ class Plan:
     """Number of the attempt whose assignment and pod are to be made."""
     stop: Stop | None = None
     delete_pods: tuple[PodState, ...] = ()
+    force_pods: tuple[PodState, ...] = ()
+    """Pods whose node is gone for good: their objects are removed without a kubelet's word."""
     delete_task: bool = False
     again_after: float | None = None
     """Seconds until the task is to be looked at again, whatever happens."""

@@ -55,8 +55,17 @@ def queued(
     )
 
 
-def running(o: Observed, now: dt.datetime) -> TaskStatus:
-    """Running: the container has started."""
+def running(o: Observed, now: dt.datetime, *, long: bool = False) -> TaskStatus:
+    """Running: the container has started; ``long`` adds, for good, that it runs longer than expected."""
+    status = _running(o, now)
+    if not long or condition(status.conditions, Condition.LONG_RUNNING) is not None:
+        return status
+    message = f"attempt {o.attempt} has run longer than the operator's setting longRunningSeconds"
+    generation = o.task.metadata.generation
+    return _with(o, status, _condition(Condition.LONG_RUNNING, True, "LongRunning", message, now, generation))
+
+
+def _running(o: Observed, now: dt.datetime) -> TaskStatus:
     pod, told = o.pod, o.mailbox.progress
     percent = told.percent if told is not None and told.attempt == o.attempt else None
     return _compose(
@@ -79,11 +88,27 @@ def cancelling(o: Observed, now: dt.datetime) -> TaskStatus:
         now,
         phase=Phase.CANCELLING,
         reason=Reason.CANCEL_REQUESTED,
-        message="the worker is being stopped",
+        message="the worker is being stopped" + _because(o),
         attempt=o.attempt,
         pod_name=names.pod_name(o.task.metadata.uid, o.attempt),
         started_at=_started_at(o),
         cancel=_cancel(o, now, CancelStep.REQUESTED),
+    )
+
+
+def stalled(o: Observed, now: dt.datetime) -> TaskStatus:
+    """Cancelling for longer than a stop may take: nobody confirms that the worker is gone, and the object
+    says so."""
+    status = cancelling(o, now)
+    node = o.pod.node if o.pod and o.pod.node else "unknown"
+    reason = ConditionReason.NODE_GONE if o.node_gone else ConditionReason.NODE_SILENT
+    message = (
+        f"node {node} is gone for good"
+        if o.node_gone
+        else f"node {node} does not confirm that the worker has ended"
+    )
+    return _with(
+        o, status, _condition(Condition.STALLED, True, reason, message, now, o.task.metadata.generation)
     )
 
 
@@ -138,10 +163,7 @@ def unrecorded(o: Observed, status: TaskStatus, now: dt.datetime, message: str) 
     lost = _condition(
         Condition.RECORDED, False, ConditionReason.HISTORY_UNAVAILABLE, message, now, generation
     )
-    before = condition(o.task.status.conditions, Condition.RECORDED)
-    if before is not None and before.status == lost.status:
-        lost = lost.model_copy(update={"last_transition_time": before.last_transition_time})
-    return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, lost)}))
+    return _with(o, status, lost)
 
 
 def recorded(o: Observed, now: dt.datetime) -> TaskStatus:
@@ -152,6 +174,14 @@ def recorded(o: Observed, now: dt.datetime) -> TaskStatus:
         return status
     mended = _condition(Condition.RECORDED, True, ConditionReason.RECORDED, "", now, generation)
     return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, mended)}))
+
+
+def _with(o: Observed, status: TaskStatus, added: ApiCondition) -> TaskStatus:
+    """``status`` with one more condition, which has held since the object has first said so."""
+    before = condition(o.task.status.conditions, added.type)
+    if before is not None and before.status == added.status:
+        added = added.model_copy(update={"last_transition_time": before.last_transition_time})
+    return bounds.fit(status.model_copy(update={"conditions": set_condition(status.conditions, added)}))
 
 
 def _compose(o: Observed, now: dt.datetime, **fields: Any) -> TaskStatus:
@@ -199,7 +229,7 @@ def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiC
                 problem.problem if problem and problem.problem else ConditionReason.SOURCES_READY,
             )
         )
-    conditions = o.task.status.conditions
+    conditions = tuple(item for item in o.task.status.conditions if item.type not in _PASSING)
     for kind, truth, why in rows:
         message = (status.message or "") if truth is False and why == reason else ""
         conditions = set_condition(conditions, _condition(kind, truth, why, message, now, generation))
@@ -240,6 +270,10 @@ def _condition(
         last_transition_time=now.replace(microsecond=0),
         observed_generation=generation,
     )
+
+
+_PASSING = frozenset({Condition.STALLED})
+"""Conditions that are there only as long as they are true."""
 
 
 # the parts of an end
@@ -325,6 +359,11 @@ def _last_progress(o: Observed) -> int:
 
 
 # cancelling
+
+
+def _because(o: Observed) -> str:
+    reason = o.task.metadata.annotations.get(names.CANCEL_REASON_ANNOTATION)
+    return f": {bounds.text(reason, bounds.CANCEL_REASON)}" if reason else ""
 
 
 def _cancel(o: Observed, now: dt.datetime, step: CancelStep) -> CancelStatus:

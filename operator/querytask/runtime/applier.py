@@ -19,9 +19,10 @@ from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.store import Store
 from querytask.api.task import QueryTask
 from querytask.api.task_status import TaskStatus
-from querytask.core import events, merge, pods, podstate, status
+from querytask.core import cancelling, events, merge, pods, podstate, status
 from querytask.core.observed import Observed, Refusal
 from querytask.core.plan import Plan
+from querytask.core.podstate import PodState
 from querytask.metrics import Metrics
 from querytask.names import Phase, Reason
 from querytask.runtime import recording
@@ -64,10 +65,15 @@ class Applier:
         self._observer, self._settings, self._metrics, self._now = observer, settings, metrics, now
         self._last: dict[str, recording.Step] = {}
 
-    async def apply(self, raw: dict[str, Any], observed: Observed, plan: Plan) -> Applied:
-        """Carry ``plan`` out; raises ``Stale`` when the world has moved on, ``errors.QueryTaskError`` when a
-        write failed."""
-        recorded = await self._record(raw, observed, plan)
+    async def apply(
+        self, raw: dict[str, Any], observed: Observed, plan: Plan, *, readable: bool = True
+    ) -> Applied:
+        """Carry ``plan`` out; a plan that was made when the history was not ``readable`` knows too little to
+        be recorded, or to start or delete anything.
+
+        Raises ``Stale`` when the world has moved on, ``errors.QueryTaskError`` when a write failed.
+        """
+        recorded = readable and await self._record(raw, observed, plan)
         refusal = None
         shown = plan.status
         if recorded:
@@ -131,9 +137,13 @@ class Applier:
         if fresh["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
             self._cache.put_task(fresh)
             raise Stale("the task has changed since it was seen")
+        sources = {name: self._observer.source(name) for name in task.spec.sources}
+        if lost := [name for name, found in sources.items() if found is None]:
+            return self._refused(
+                Reason.SOURCE_NOT_FOUND, f'QuerySource "{lost[0]}" must exist; it is not there'
+            )
         order = pods.assignment(task, attempt, self._settings)
         await self._volume.prepare(task.metadata.namespace, task.metadata.uid, attempt, order)
-        sources = {name: self._observer.source(name) for name in task.spec.sources}
         body = pods.pod(
             task, attempt, {name: found for name, found in sources.items() if found}, self._settings
         )
@@ -169,8 +179,19 @@ class Applier:
                 if observed.task.finished and pod.ended:
                     self._cache.expect_gone(pod)
                 await self._cluster.delete_pod(pod.name, pod.uid)
+                self._watchdog(observed, pod, "delete")
+            for pod in plan.force_pods if recorded else ():
+                await self._cluster.delete_pod(pod.name, pod.uid, force=True)
+                self._watchdog(observed, pod, "force-delete")
+                await self._event(events.forced(observed.task, pod, self._now(), self._settings.pod_name))
         except errors.NotFound:
             return  # what was wanted is true already; the next look will see it
+
+    def _watchdog(self, observed: Observed, pod: PodState, action: str) -> None:
+        """Say and count what was done about a stop that is overdue; other deletions are daily business."""
+        if cancelling.overdue(observed, self._now(), self._settings):
+            self._metrics.watchdog_acted(action)
+            log.warning("The stop of pod %s is overdue: %s", pod.name, action)
 
     async def _clear(self, observed: Observed) -> None:
         """An attempt that has published nothing leaves no part of a file behind."""
@@ -213,12 +234,15 @@ class Applier:
 
     async def _tell(self, observed: Observed, plan: Plan, shown: TaskStatus) -> None:
         old, task = observed.task.status, observed.task
-        if not events.transition(old, shown):
-            return
-        log.info("%s -> %s: %s: %s", old.phase or "new", shown.phase, shown.reason, shown.message)
-        self._measure(plan, shown)
+        if events.transition(old, shown):
+            log.info("%s -> %s: %s: %s", old.phase or "new", shown.phase, shown.reason, shown.message)
+            self._measure(plan, shown)
+        for event in events.news(task, shown, self._now(), self._settings.pod_name):
+            await self._event(event)
+
+    async def _event(self, event: dict[str, Any]) -> None:
         try:
-            await self._cluster.create_event(events.event(task, shown, self._now(), self._settings.pod_name))
+            await self._cluster.create_event(event)
         except errors.ClusterError as error:
             log.warning("The Event of this step could not be written: %s", error)
 

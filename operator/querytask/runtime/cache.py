@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from querytask import names
-from querytask.core import podstate
+from querytask.core import managers, podstate
 from querytask.core.podstate import PodState
 
 Raw = dict[str, Any]
@@ -49,7 +49,7 @@ class Cache:
         if task.get("status", {}).get("phase") in names.TERMINAL_PHASES:
             self.tasks.pop(name, None)
         else:
-            task["metadata"].pop("managedFields", None)
+            managers.trim(task)
             self.tasks[name] = task
         return [self.task_key(name)]
 

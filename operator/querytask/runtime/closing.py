@@ -14,7 +14,7 @@ from collections.abc import Callable
 from querytask import errors, names
 from querytask.adapters.cluster import Cluster
 from querytask.adapters.store import Ending, Store
-from querytask.core import conclusion
+from querytask.core import conclusion, podstate
 from querytask.core.observed import Mailbox
 from querytask.core.podstate import PodState
 from querytask.names import Phase
@@ -70,9 +70,12 @@ class Closer:
         if attempt == 0 or any(pod.attempt == attempt for pod in pods):
             return False
         try:
-            self._cache.put_pod(await self._cluster.get_pod(names.pod_name(uid, attempt)))
+            found = await self._cluster.get_pod(names.pod_name(uid, attempt))
         except errors.NotFound:
             return False
+        if podstate.owner_uid(found) != uid:
+            return False  # another's, which has taken the name
+        self._cache.put_pod(found)
         return True
 
     async def _stop(self, orphans: list[PodState]) -> None:

@@ -18,7 +18,7 @@ from querytask.adapters.store import Store, StoredTask
 from querytask.api import parse
 from querytask.api.source import QuerySource
 from querytask.api.task import QueryTask
-from querytask.core import clock, podstate, sourcing
+from querytask.core import cancelling, clock, podstate, sourcing
 from querytask.core.observed import Mailbox, Memory, Observed, Refusal, SourceState
 from querytask.core.podstate import PodState
 from querytask.runtime.cache import Cache
@@ -64,18 +64,22 @@ class Observer:
         seen = dataclasses.replace(
             seen, mailbox=await self.mailbox(task.metadata.namespace, task.metadata.uid, seen.attempt)
         )
-        return dataclasses.replace(seen, mount_failure=await self._mount_failure(seen, now))
+        return dataclasses.replace(
+            seen,
+            mount_failure=await self._mount_failure(seen, now),
+            node_gone=await self._node_gone(seen, now),
+        )
 
     async def _rebuilt(self, o: Observed) -> Observed:
-        """A finished task that the history does not know: its manifest tells what the row is to hold."""
-        if o.memory.phase is not None:
+        """A finished task whose end the history does not hold: its mailbox tells what the row is to hold."""
+        if o.memory.phase in names.TERMINAL_PHASES:
             return o
         metadata = o.task.metadata
         return dataclasses.replace(o, mailbox=await self.mailbox(metadata.namespace, metadata.uid, o.attempt))
 
     async def pods(self, uid: str, *, confirm: bool = True) -> tuple[PodState, ...]:
         """The pods that the task of that uid owns; with ``confirm`` those said to be gone are asked for."""
-        known = [pod for pod in self._cache.pods_of(uid) if pod.owner_uid == uid]
+        known = [pod for pod in self._cache.pods_of(uid) if _ours(pod, uid)]
         if not confirm:
             return tuple(known)
         return tuple([await self._confirm(pod) if pod.gone else pod for pod in known])
@@ -120,6 +124,15 @@ class Observer:
         self._cache.put_pod(raw)
         return (podstate.read(raw),)
 
+    async def _node_gone(self, o: Observed, now: dt.datetime) -> bool:
+        """Asked only when a stop is overdue and the deletion of its pod has not ended either."""
+        pod = o.pod
+        if pod is None or pod.ended or not pod.deleting or not pod.node:
+            return False
+        if not cancelling.overdue(o, now, self._settings):
+            return False
+        return await self._cluster.node_exists(pod.node) is False
+
     async def _mount_failure(self, o: Observed, now: dt.datetime) -> str:
         """Asked only when the start deadline is over: it is a list of Events."""
         pod, granted = o.pod, o.granted_at
@@ -129,6 +142,11 @@ class Observer:
             return ""
         found = [item for item in await self._cluster.pod_events(pod.uid) if _about_volumes(item)]
         return str(found[-1].get("message", "")) if found else ""
+
+
+def _ours(pod: PodState, uid: str) -> bool:
+    """Whether the operator has made the pod: who may make pods may write any owner and any label."""
+    return pod.owner_uid == uid and pod.name == names.pod_name(uid, pod.attempt)
 
 
 def _about_volumes(event: dict[str, Any]) -> bool:

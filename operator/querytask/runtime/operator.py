@@ -27,6 +27,7 @@ from querytask.runtime.queue import WorkQueue
 from querytask.runtime.reconciler import Reconciler
 from querytask.runtime.resync import Resync
 from querytask.runtime.slots import Slots
+from querytask.runtime.watchdog import Watchdog
 from querytask.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Operator:
     reconciler: Reconciler
     resync: Resync
     finished: FinishedTasks
+    watchdog: Watchdog
     collector: Collector
     slots: Slots
     lease: Lease
@@ -75,6 +77,7 @@ class Operator:
         )
         settings = self.settings
         self._every(group, "resync", settings.resync_seconds, self._resync)
+        self._every(group, "watchdog", settings.watchdog_seconds, self.watchdog.look)
         self._every(group, "ttl", TTL_SECONDS, self.finished.expire)
         self._every(group, "finished", settings.finished_scan_seconds, self.finished.walk)
         self._every(group, "collector", settings.collect_seconds, self.collector.run_once)

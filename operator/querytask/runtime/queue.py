@@ -18,6 +18,11 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
+SPARE_TIMERS = 64
+"""How many timers that count no more may lie in the heap before it is cleared of them: a key that waits for a
+day is looked at thousands of times in between, and each look leaves one."""
+
+
 class WorkQueue(Generic[K]):
     """A de-duplicating queue of keys for one event loop; ``clock`` gives monotonic seconds."""
 
@@ -57,6 +62,9 @@ class WorkQueue(Generic[K]):
             return
         self._due[key] = due
         heapq.heappush(self._timers, (due, next(self._order), key))
+        if len(self._timers) > 2 * len(self._due) + SPARE_TIMERS:
+            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
+            heapq.heapify(self._timers)
         self._wake.set()
 
     def add_failed(self, key: K) -> float:

@@ -92,8 +92,9 @@ class Reconciler:
     # tasks
 
     async def _task(self, key: Key) -> float | None:
+        fresh = key in self._ask or key.name not in self._cache.tasks
         raw = await self._find(key)
-        wait = await self._close_others(key, raw)
+        wait = await self._close_others(key, raw, fresh)
         if raw is None:
             return wait
         task = parse.task(raw)
@@ -123,10 +124,11 @@ class Reconciler:
             return True
         return bool(await self._store.find_open(key.namespace, key.name))
 
-    async def _close_others(self, key: Key, raw: dict[str, Any] | None) -> float | None:
-        """Rows of earlier objects of this name, whose deletion may have gone unseen."""
+    async def _close_others(self, key: Key, raw: dict[str, Any] | None, fresh: bool) -> float | None:
+        """Rows of earlier objects of this name, whose deletion may have gone unseen; ``fresh`` says that the
+        API server was asked for the object just now."""
         present = raw["metadata"]["uid"] if raw else None
-        if raw is not None and raw.get("status"):
+        if raw is not None and raw.get("status") and not fresh:
             return None  # it has been looked at before, and so were they
         try:
             gone = set(await self._store.find_open(key.namespace, key.name))
@@ -134,25 +136,29 @@ class Reconciler:
             log.warning("The history cannot be read: %s", error)
             return RETRY_HISTORY
         gone |= {uid for uid, owner in self._cache.pod_owners().items() if owner == key.name}
+        gone.discard(present)
+        if gone and not fresh:
+            raise Stale("what the cache has under this name may be the older object")
         waits = []
-        for uid in gone - {present}:
+        for uid in gone:
             waits.append(await self._closer.close(key.namespace, uid))
-            self._leave(uid)
-        return min((wait for wait in waits if wait is not None), default=None)
+            self._forget(uid)
+        wait = min((wait for wait in waits if wait is not None), default=None)
+        if wait is not None:
+            self._ask.add(key)
+        return wait
 
     async def _steps(self, key: Key, raw: dict[str, Any], task: QueryTask) -> float | None:
         again: float | None = None
         for _ in range(STEPS):
             observed, readable = await self._look(raw, task)
             plan = self._decide(key, observed)
-            if not readable:
-                plan = dataclasses.replace(plan, start=None, delete_pods=(), delete_task=False)
-            applied = await self._applier.apply(raw, observed, plan)
+            applied = await self._applier.apply(raw, observed, plan, readable=readable)
             again = plan.again_after
             if applied.refusal is not None:
                 self._refusals[task.metadata.uid] = applied.refusal
                 again = 0.0
-            if not applied.recorded or not readable:
+            if not applied.recorded:
                 self._ask.add(key)  # a finished task is in no cache, and its row may not exist
                 return min(RETRY_HISTORY, again if again is not None else math.inf)
             if again != 0.0:
@@ -193,9 +199,13 @@ class Reconciler:
     def _settle(self, task: QueryTask, observed: Observed, plan: Plan) -> None:
         """Let go of what was kept in memory for a task that has its end."""
         uid = task.metadata.uid
+        self._forget(uid)
+        self._cache.forget_pods(uid, [pod.name for pod in observed.pods if pod.gone])
+
+    def _forget(self, uid: str) -> None:
         self._refusals.pop(uid, None)
         self._applier.forget(uid)
-        self._cache.forget_pods(uid, [pod.name for pod in observed.pods if pod.gone])
+        self._leave(uid)
 
     def _leave(self, uid: str) -> None:
         self.line.pop(uid, None)

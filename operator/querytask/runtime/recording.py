@@ -23,7 +23,7 @@ from querytask.adapters.store import (
 )
 from querytask.api.task import QueryTask
 from querytask.api.task_status import TaskStatus
-from querytask.core import clock
+from querytask.core import clock, managers
 from querytask.core.conclusion import End
 from querytask.core.observed import Memory, Observed
 from querytask.core.plan import AttemptNote, Plan
@@ -163,7 +163,7 @@ def _task(
         started_at=status.started_at,
         completed_at=status.completed_at,
         execution_seconds=status.execution_seconds,
-        cancel=_cancel(status),
+        cancel=_cancel(status, raw),
         error=_error(status, end),
         result=_result(manifest),
         statistics=status.statistics.document() if status.statistics else {},
@@ -208,12 +208,16 @@ def _result(manifest: Manifest | None) -> ResultRecord | None:
     return ResultRecord(rows=manifest.rows, columns=manifest.columns, preview=manifest.preview)
 
 
-def _cancel(status: TaskStatus) -> CancelRecord | None:
+def _cancel(status: TaskStatus, raw: Mapping[str, Any]) -> CancelRecord | None:
     told = status.cancel
     if told is None:
         return None
     return CancelRecord(
-        requested_at=told.requested_at, reason=told.reason, step=told.step.value, finished_at=told.finished_at
+        requested_at=told.requested_at,
+        reason=told.reason,
+        step=told.step.value,
+        finished_at=told.finished_at,
+        actor=managers.of_cancel(raw),
     )
 
 
