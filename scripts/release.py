@@ -22,8 +22,9 @@ def image(name: str) -> str:
 
 
 def crds(kube: Kube) -> None:
-    """Install or upgrade the CRDs."""
-    kube.helm(
+    """Install or upgrade the CRDs, by the release that has them already: they are the whole cluster's."""
+    owner = Kube(kube.kubeconfig, _namespace_of_crds(kube) or kube.namespace)
+    owner.helm(
         "upgrade",
         "--install",
         "querytask-crds",
@@ -33,6 +34,12 @@ def crds(kube: Kube) -> None:
     )
     for name in ("querytasks", "querysources"):
         kube("wait", f"crd/{name}.querytask.dev", "--for=condition=Established", "--timeout=30s")
+
+
+def _namespace_of_crds(kube: Kube) -> str | None:
+    """Where the release is that has installed the CRDs; ``None`` when there are none."""
+    found = kube.find("crd", "querytasks.querytask.dev")
+    return found["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace") if found else None
 
 
 def operator(kube: Kube, name: str, *, wait: bool = True, **values: Any) -> None:
