@@ -42,7 +42,10 @@ Body = Callable[[Job, Sender, Log, Orders], None]
 
 
 def start(job: Job, log_fields: dict[str, object], body: Body | None = None) -> Child:
-    """Fork the engine process; without a ``body`` it runs the job with DuckDB. Raises ``OSError`` when there is no process or no pipe to be had."""
+    """Fork the engine process; without a ``body`` it runs the job with DuckDB.
+
+    Raises ``OSError`` when there is no process or no pipe to be had.
+    """
     orders_read, orders = os.pipe2(os.O_CLOEXEC)
     fragments, fragments_write = os.pipe2(os.O_CLOEXEC)
     output, output_write = os.pipe2(os.O_CLOEXEC)
@@ -58,7 +61,9 @@ def start(job: Job, log_fields: dict[str, object], body: Body | None = None) -> 
     return Child(pid, orders, fragments, output)
 
 
-def _live(job: Job, log_fields: dict[str, object], body: Body, orders: int, fragments: int, output: int) -> NoReturn:
+def _live(
+    job: Job, log_fields: dict[str, object], body: Body, orders: int, fragments: int, output: int
+) -> NoReturn:
     """The whole life of the engine process.
 
     It ends here, whatever happens: it must never return into the supervisor's code.

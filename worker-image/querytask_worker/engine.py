@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 
 from . import classify, database, export, parameters, policy, sources
-from .contract import ExitCode, File, Manifest, Statistics, timestamp
+from .contract import ExitCode, File, Manifest, Preview, Statistics, timestamp
 from .execution import Execution
 from .faults import Fault, Stopped
 from .job import Job
@@ -83,12 +83,14 @@ class Engine:
         self._query = query = self._prepare()
         self._enter("Running")
         self._measure(start_seconds=time.monotonic() - self._job.started_monotonic)
+        started = time.monotonic()
         result = query.run()
-        self._measure(engine_seconds=result.engine_seconds)
+        self._measure(engine_seconds=time.monotonic() - started)
         try:
-            file = self._seal(result)
+            file, shown = self._export(query, result)
             self.execution.check(self._task_id)
-            return self._publish(result, file)
+            self._enter("Publishing")
+            return self._job.mailbox.publish(self._manifest(result, file, shown))
         except OSError as error:
             raise classify.os_fault(error) from error
 
@@ -115,22 +117,24 @@ class Engine:
             raise classify.fault(error, context) from error
         return Query(self.execution, self._task_id, assignment, script, bound, context, self._partial)
 
-    def _seal(self, result: Result) -> File | None:
+    def _export(self, query: Query, result: Result) -> tuple[File | None, Preview]:
+        """The file under its final name, and the first rows."""
         wanted = self._job.assignment.export
         if wanted is None:
-            return None
+            return None, query.preview(result)
         self._enter("Exporting")
         started = time.monotonic()
-        final = self._job.mailbox.path(wanted.file_name)
-        file = export.seal(self._partial, final, result.rows, lambda: self.execution.check(self._task_id))
-        self._measure(export_seconds=time.monotonic() - started + result.preview_seconds)
-        return file
+        sealing = export.Sealing(self._partial, lambda: self.execution.check(self._task_id))
+        sealing.start()
+        try:
+            shown = query.preview(result)
+        finally:
+            sealing.join()
+        file = sealing.finish(self._job.mailbox.path(wanted.file_name), result.rows)
+        self._measure(export_seconds=time.monotonic() - started)
+        return file, shown
 
-    def _publish(self, result: Result, file: File | None) -> bool:
-        self._enter("Publishing")
-        return self._job.mailbox.publish(self._manifest(result, file))
-
-    def _manifest(self, result: Result, file: File | None) -> Manifest:
+    def _manifest(self, result: Result, file: File | None, shown: Preview) -> Manifest:
         assignment = self._job.assignment
         now = dt.datetime.now(dt.UTC)
         return Manifest(
@@ -145,7 +149,7 @@ class Engine:
             duckdb_version=duckdb.__version__,
             rows=result.rows,
             columns=result.columns,
-            preview=result.preview,
+            preview=shown,
             format=assignment.export.format if assignment.export else None,
             compression=assignment.export.compression if assignment.export else None,
             files=(file,) if file else (),

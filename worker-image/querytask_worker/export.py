@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable
 
 from .contract import Export, File
@@ -64,18 +65,37 @@ def select_list(names: Iterable[str], columns: Iterable[str]) -> str:
     return ", ".join(f"{column} AS {quote_name(name)}" for column, name in zip(columns, names, strict=True))
 
 
-def seal(partial: str, final: str, rows: int, check: Callable[[], None]) -> File:
-    """Make the file durable under its final name; ``check`` may raise between two chunks of its hash.
+class Sealing(threading.Thread):
+    """Makes a written file durable and hashes it, in a thread of its own: meanwhile its head is read back.
 
-    Raises ``OSError``.
+    ``check`` may raise between two chunks; what it raises, and ``OSError``, come out of ``finish``.
     """
-    digest = hashlib.sha256()
-    with open(partial, "rb", buffering=0) as file:
-        os.fsync(file.fileno())
-        size = os.fstat(file.fileno()).st_size
-        while chunk := file.read(CHUNK_BYTES):
-            check()
-            digest.update(chunk)
-    os.rename(partial, final)
-    sync_directory(os.path.dirname(final))
-    return File(name=os.path.basename(final), bytes=size, rows=rows, sha256=digest.hexdigest())
+
+    def __init__(self, partial: str, check: Callable[[], None]) -> None:
+        super().__init__(name="sealing", daemon=True)
+        self._partial = partial
+        self._check = check
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with open(self._partial, "rb", buffering=0) as file:
+                os.fsync(file.fileno())
+                self._size = os.fstat(file.fileno()).st_size
+                while chunk := file.read(CHUNK_BYTES):
+                    self._check()
+                    self._digest.update(chunk)
+        except BaseException as error:
+            self._error = error
+
+    def finish(self, final: str, rows: int) -> File:
+        """Wait for it, then give the file its final name."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        os.rename(self._partial, final)
+        sync_directory(os.path.dirname(final))
+        name = os.path.basename(final)
+        return File(name=name, bytes=self._size, rows=rows, sha256=self._digest.hexdigest())

@@ -14,7 +14,6 @@ How a result is written and how its preview comes from that same run is decided 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ import duckdb
 from . import classify, export, preview, readback
 from .contract import PREVIEW_BYTES, Assignment, Column, Export, Preview
 from .execution import Execution
-from .faults import Fault
 from .parameters import Bound
 from .policy import Script
 from .text import Piece, quote_text, with_types
@@ -38,9 +36,8 @@ class Result:
 
     rows: int
     columns: tuple[Column, ...]
-    preview: Preview
-    engine_seconds: float
-    preview_seconds: float = 0.0
+    preview: Preview | None = None
+    """``None`` where it is to be read back from the file."""
 
 
 @dataclass(slots=True)
@@ -60,21 +57,27 @@ class Query:
 
     def run(self) -> Result:
         """Raises ``Fault`` or ``Stopped``."""
-        started = time.monotonic()
         for piece in self.script.prelude:
             self._user(piece, "", "")
             self.prepared += 1
-        result = self._explain() if self.script.explains else self._select()
-        elapsed = time.monotonic() - started
-        return dataclasses.replace(result, engine_seconds=elapsed - result.preview_seconds)
+        return self._explain() if self.script.explains else self._select()
+
+    def preview(self, result: Result) -> Preview:
+        """The first rows of the result. Raises ``Stopped``."""
+        wanted = self.assignment.export
+        if result.preview is not None or wanted is None:
+            return result.preview or Preview()
+        limit = self._limit(result.columns)
+        return readback.read(
+            self.execution, self.task_id, self.partial, wanted, result.columns, result.rows, limit
+        )
 
     def percent(self) -> int | None:
-        """How far the script is, 0 to 99, every statement of it counting the same; ``None`` where DuckDB does not tell."""
-        done = self.prepared
+        """How far the script is, 0 to 99, its statements counting the same; ``None`` where DuckDB cannot tell."""
         running = self.execution.progress(self.task_id)
         if running < 0:
             return None
-        return min(99, int((100 * done + running) / (len(self.script.prelude) + 1)))
+        return min(99, int((100 * self.prepared + running) / (len(self.script.prelude) + 1)))
 
     def _select(self) -> Result:
         columns = self._describe()
@@ -86,11 +89,7 @@ class Query:
             self._store(columns)
             return self._copy_stored(wanted, columns)
         rows = int(self._user(self.script.query, *self._copy_around(wanted, columns))[0][0])
-        started = time.monotonic()
-        shown = readback.read(
-            self.execution, self.task_id, self.partial, wanted, columns, rows, self._limit(columns)
-        )
-        return Result(rows, columns, shown, 0.0, time.monotonic() - started)
+        return Result(rows, columns)
 
     def _describe(self) -> tuple[Column, ...]:
         """The result's columns, told by the binder alone: nothing runs."""
@@ -116,7 +115,7 @@ class Query:
             f"SELECT count(*), list(cells) FILTER (cells IS NOT NULL) FROM (SELECT {head} AS cells FROM (\n"
         )
         rows, cells = self._user(self.script.query, before, f"\n) AS r({names}))")[0]
-        return Result(rows, columns, preview.build(cells or [], more=rows > limit), 0.0)
+        return Result(rows, columns, preview.build(cells or [], more=rows > limit))
 
     def _store(self, columns: tuple[Column, ...]) -> None:
         names = preview.alias_list(preview.names_of(len(columns)))
@@ -125,15 +124,17 @@ class Query:
         )
 
     def _copy_stored(self, wanted: Export, columns: tuple[Column, ...]) -> Result:
-        names, limit = preview.names_of(len(columns)), self._limit(columns)
+        names = preview.names_of(len(columns))
         listed = export.select_list(export.unique_names(column.name for column in columns), names)
         target = f"{quote_text(self.partial)} {export.copy_options(wanted)}"
         rows = int(self._own(f"COPY (SELECT {listed} FROM {self._stored}) TO {target}")[0][0])
-        started = time.monotonic()
+        return Result(rows, columns, self._stored_head(columns, rows))
+
+    def _stored_head(self, columns: tuple[Column, ...], rows: int) -> Preview:
+        limit = self._limit(columns)
         cells = preview.row_expression([column.type for column in columns])
         head = self._own(f"SELECT {cells} FROM {self._stored} LIMIT {limit}")
-        shown = preview.build((row[0] for row in head), more=rows > limit)
-        return Result(rows, columns, shown, 0.0, time.monotonic() - started)
+        return preview.build((row[0] for row in head), more=rows > limit)
 
     def _explain(self) -> Result:
         plan = self._user(self.script.query, "", "")
@@ -143,13 +144,7 @@ class Query:
             self._own(f"INSERT INTO {self._stored} VALUES ($key, $value)", {"key": key, "value": value})
         if self.assignment.export is not None:
             return self._copy_stored(self.assignment.export, columns)
-        limit = self._limit(columns)
-        head = self._own(
-            f"SELECT {preview.row_expression(['VARCHAR', 'VARCHAR'])} FROM {self._stored} LIMIT {limit}"
-        )
-        return Result(
-            len(plan), columns, preview.build((row[0] for row in head), more=len(plan) > limit), 0.0
-        )
+        return Result(len(plan), columns, self._stored_head(columns, len(plan)))
 
     def _limit(self, columns: tuple[Column, ...]) -> int:
         """How many rows a preview shows: as many as were asked for and could fit, at two bytes a cell."""
@@ -182,5 +177,3 @@ class Query:
             return self.execution.script(self.task_id, text, values)
         except (duckdb.Error, MemoryError) as error:
             raise classify.fault(error, context) from error
-        except Fault:
-            raise

@@ -30,9 +30,7 @@ from .supervisor import Supervisor
 class Worker:
     """One attempt. ``run`` returns the exit code of the process."""
 
-    def __init__(
-        self, places: Places, attempt: int, signals: Signals, body: Body | None = None
-    ) -> None:
+    def __init__(self, places: Places, attempt: int, signals: Signals, body: Body | None = None) -> None:
         self._places = places
         self._mailbox = Mailbox(places.task_dir, attempt)
         self._signals = signals
