@@ -227,6 +227,17 @@ async def test_damage_inside_is_found(directory: Path) -> None:
     await history.close()
 
 
+async def test_parts_without_a_task_are_damage(directory: Path, history: Store) -> None:
+    """``integrity_check`` also finds what is sound page by page and yet cannot be."""
+    await history.record(task(), None, None, [step()])
+    await history.integrity_check()
+    other = dbapi2.connect(directory / FILE_NAME, isolation_level=None)
+    other.execute("DELETE FROM tasks")
+    other.close()
+    with pytest.raises(errors.StoreCorrupt, match="transitions"):
+        await history.integrity_check()
+
+
 async def test_a_file_that_was_removed_is_missed(history: Store, directory: Path) -> None:
     """Writes into a file without a name would be lost at the next start; readiness says so at once."""
     await history.ping()
