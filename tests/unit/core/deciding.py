@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any
 
 from querytask.api.metadata import Condition as ApiCondition
+from querytask.api.metadata import condition
 from querytask.api.task import QueryTask
 from querytask.api.task_status import CancelStatus
 from querytask.core.decide import decide
 from querytask.core.observed import Observed
-from querytask.core.plan import Plan
 from querytask.names import CancelStep, Condition, Phase, Reason
 from tests import builders as make
 
@@ -36,12 +36,12 @@ def since_then(kind: str, since: float, truth: str, reason: str) -> tuple[ApiCon
     return (ApiCondition(type=kind, **told),)
 
 
-def plan(o: Observed, **changes: Any) -> Plan:
+def plan(o: Observed, **changes: Any) -> Any:
     """What is decided, with the settings changed as said."""
     return decide(o, NOW, dataclasses.replace(SETTINGS, **changes) if changes else SETTINGS)
 
 
-def told(answer: Plan) -> tuple[Phase | None, Reason | None]:
+def told(answer: Any) -> tuple[Any, Any]:
     """Phase and reason."""
     return answer.status.phase, answer.status.reason
 
@@ -58,3 +58,8 @@ def cancelled(phase: Phase, *pods: Any, cancel: CancelStatus | None = None, **fi
         shown["started_at"] = make.ago(5)
     which = make.task(status=make.shown(phase, cancel=cancel, **shown), cancel=True)
     return make.observed(which, *pods, memory=make.memory(), **fields)
+
+
+def condition_of(answer: Any, kind: str) -> Any:
+    """A condition of the status that is to be written; ``None`` where it has none."""
+    return condition(answer.status.conditions, kind)

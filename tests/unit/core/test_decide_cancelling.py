@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from querytask.api.metadata import condition
 from querytask.api.task_status import CancelStatus
 from querytask.core import decide as module
 from querytask.core.plan import SlotUse, Stop
@@ -62,7 +61,7 @@ def test_a_pod_on_a_node_is_stopped_and_waited_for(phase):
     o = cancelled(phase, make.running_pod())
     answer = plan(o)
     assert told(answer) == (Phase.CANCELLING, Reason.CANCEL_REQUESTED)
-    assert answer.stop == Stop(o.pod, "cancel")
+    assert answer.stop == Stop(o.pods[0], "cancel")
     assert answer.status.cancel == CancelStatus(requested_at=NOW, step=CancelStep.REQUESTED)
     assert (answer.delete_pods, answer.slot) == ((), SlotUse.HOLD)
     assert answer.again_after == SETTINGS.stop_grace_seconds + SETTINGS.timeout_margin_seconds
@@ -150,7 +149,7 @@ def test_a_stop_that_takes_too_long_is_taken_over():
     assert told(answer)[0] is Phase.CANCELLING
     assert answer.delete_pods == late.pods
     assert answer.note.reason is Reason.CANCEL_TIMEOUT
-    assert condition(answer.status.conditions, Condition.STALLED).true
+    assert condition_of(answer, Condition.STALLED).true
     silent = cancelled(Phase.CANCELLING, make.running_pod(deleting=True), cancel=requested(40))
     assert (plan(silent).delete_pods, plan(silent).force_pods) == ((), ())
     forced = plan(dataclasses.replace(silent, node_gone=True))
@@ -165,7 +164,7 @@ def test_an_overdue_cancellation_ends_as_one():
     answer = plan(o)
     assert told(answer) == (Phase.CANCELLED, Reason.CANCEL_TIMEOUT)
     assert answer.status.cancel.step is CancelStep.KILLED
-    assert condition(answer.status.conditions, Condition.STALLED) is None
+    assert condition_of(answer, Condition.STALLED) is None
     stopped = make.outcome(ExitCode.STOPPED, step="Interrupted", finished_at=make.text(make.ago(50)))
     intime = cancelled(Phase.CANCELLING, make.gone_pod(), cancel=requested(60), outcome=stopped)
     assert told(plan(intime)) == (Phase.CANCELLED, Reason.CANCEL_REQUESTED)

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from querytask.api.metadata import condition
 from querytask.core import decide as module
 from querytask.core.decide import decide
 from querytask.core.plan import AttemptNote, SlotUse, Stop
@@ -18,6 +17,7 @@ from tests.unit.core.deciding import (
     NOW,
     SETTINGS,
     at,
+    condition_of,
     plan,
     scheduled,
     told,
@@ -168,23 +168,21 @@ def test_a_long_run_is_said_once():
     )
     first = make.observed(make.task(timeout="2h"), *o.pods, memory=o.memory)
     answer = plan(first)
-    found = condition(answer.status.conditions, Condition.LONG_RUNNING)
+    found = condition_of(answer, Condition.LONG_RUNNING)
     assert (found.status, found.last_transition_time) == ("True", NOW)
     again = decide(
         dataclasses.replace(first, task=make.with_status(first.task, answer.status)), make.later(50), SETTINGS
     )
-    assert condition(again.status.conditions, Condition.LONG_RUNNING) == found
+    assert condition_of(again, Condition.LONG_RUNNING) == found
     brief = make.observed(make.task(timeout="2h"), make.running_pod(started_at=make.ago(3599)))
-    assert condition(plan(brief).status.conditions, Condition.LONG_RUNNING) is None
+    assert condition_of(plan(brief), Condition.LONG_RUNNING) is None
 
 
 def running_for(seconds: float, timeout: str = "100s", memory=None, **fields):
     """A task whose container started so long ago."""
     pod = make.running_pod(started_at=make.ago(seconds), **fields)
-    status = {"attempt": 1, "started_at": make.ago(seconds)}
-    return make.observed(
-        at(Phase.RUNNING, spec={"timeout": timeout}, **status), pod, memory=memory or make.memory()
-    )
+    which = at(Phase.RUNNING, spec={"timeout": timeout}, attempt=1, started_at=make.ago(seconds))
+    return make.observed(which, pod, memory=memory or make.memory())
 
 
 def test_the_worker_is_given_time_to_keep_its_own_deadline():
@@ -197,7 +195,7 @@ def test_a_worker_that_outlives_its_timeout_is_stopped():
     """Once, by the annotation that names the timeout; the task is still Running meanwhile."""
     o = running_for(110)
     answer = plan(o)
-    assert answer.stop == Stop(o.pod, "timeout")
+    assert answer.stop == Stop(o.pods[0], "timeout")
     assert told(answer) == (Phase.RUNNING, Reason.STARTED)
     assert (answer.delete_pods, answer.again_after) == ((), 25)
     asked = plan(running_for(110, stop="timeout"))

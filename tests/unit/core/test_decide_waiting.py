@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from querytask.api.metadata import condition
 from querytask.core import decide as module
 from querytask.core.plan import AttemptNote, SlotUse
 from querytask.names import Condition, Phase, Reason
@@ -16,6 +15,7 @@ from tests.unit.core.deciding import (
     NOW,
     SETTINGS,
     at,
+    condition_of,
     plan,
     since_then,
     told,
@@ -86,7 +86,7 @@ def test_a_source_that_cannot_be_used_is_waited_for_without_a_slot(problem):
     answer = plan(o)
     assert told(answer) == (Phase.QUEUED, problem)
     assert (answer.slot, answer.start, answer.again_after) == (SlotUse.NONE, None, 300)
-    found = condition(answer.status.conditions, Condition.SOURCES_READY)
+    found = condition_of(answer, Condition.SOURCES_READY)
     assert (found.status, found.reason, found.last_transition_time) == ("False", problem, NOW)
 
 
