@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from querytask import names
@@ -146,8 +148,6 @@ def _alive(site: Site) -> list[Json]:
 
 def _next_second(site: Site, task: Json, seconds: int = 1) -> None:
     """Wait until the clock shows another second than the one in which a task was created."""
-    import datetime as dt
-
     created = dt.datetime.fromisoformat(task["metadata"]["creationTimestamp"])
     due = created + dt.timedelta(seconds=seconds)
     site.sees(lambda: dt.datetime.now(dt.UTC) >= due, "the next second", timeout=10)

@@ -76,7 +76,7 @@ def test_a_task_waits_for_a_source_that_appears(shared: Site) -> None:
 
 
 def test_a_task_whose_source_never_comes_fails_after_the_start_deadline(shared: Site) -> None:
-    """It counts from when the condition turned false, and the task fails with the reason that it waited for."""
+    """It counts from when the condition turned false; the task fails with the reason that it waited for."""
     task = shared.submit("succeed", name="no-source", sources=["nowhere"], queueTimeout="1h")
     shared.ends("no-source", "Failed", "SourceNotFound")
     row = shared.row(task, "Failed")

@@ -19,7 +19,7 @@ from querytask.core.observed import Mailbox
 from querytask.core.podstate import PodState
 from querytask.names import Phase
 from querytask.runtime import recording
-from querytask.runtime.cache import Cache
+from querytask.runtime.cache import Cache, task_uid
 from querytask.runtime.observer import Observer
 from querytask_worker.contract import ExitCode
 
@@ -47,7 +47,7 @@ class Closer:
         stored = await self._store.get(uid)
         if stored is None:
             return None
-        pods = await self._observer.pods(uid)
+        pods = await self._observer.pods(uid, orphans=True)
         attempt = max(
             stored.task.attempt,
             *(pod.attempt for pod in pods),
@@ -55,11 +55,12 @@ class Closer:
             0,
         )
         if any(not pod.ended for pod in pods) or await self._unseen(uid, attempt, pods):
-            await self._stop([pod for pod in pods if not pod.ended and not pod.deleting])
+            await self._delete([pod for pod in pods if not pod.ended and not pod.deleting])
             return WAIT
         mailbox = await self._observer.mailbox(namespace, uid, attempt)
         ending = self._ending(namespace, uid, mailbox)
         closed = await self._store.close_deleted(uid, self._now(), ending)
+        await self._delete([pod for pod in pods if not pod.gone and not pod.owner_uid])
         self._cache.forget_pods(uid, [pod.name for pod in pods if pod.gone])
         if closed is not None:
             log.info("The object was deleted; the history has the task as %s", closed.task.phase)
@@ -73,13 +74,13 @@ class Closer:
             found = await self._cluster.get_pod(names.pod_name(uid, attempt))
         except errors.NotFound:
             return False
-        if podstate.owner_uid(found) != uid:
+        if podstate.owner_uid(found) not in ("", uid) or task_uid(found) != uid:
             return False  # another's, which has taken the name
         self._cache.put_pod(found)
         return True
 
-    async def _stop(self, orphans: list[PodState]) -> None:
-        for pod in orphans:
+    async def _delete(self, pods: list[PodState]) -> None:
+        for pod in pods:
             try:
                 await self._cluster.delete_pod(pod.name, pod.uid)
             except (errors.NotFound, errors.Conflict):

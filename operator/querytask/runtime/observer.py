@@ -77,9 +77,11 @@ class Observer:
         metadata = o.task.metadata
         return dataclasses.replace(o, mailbox=await self.mailbox(metadata.namespace, metadata.uid, o.attempt))
 
-    async def pods(self, uid: str, *, confirm: bool = True) -> tuple[PodState, ...]:
-        """The pods that the task of that uid owns; with ``confirm`` those said to be gone are asked for."""
-        known = [pod for pod in self._cache.pods_of(uid) if _ours(pod, uid)]
+    async def pods(self, uid: str, *, confirm: bool = True, orphans: bool = False) -> tuple[PodState, ...]:
+        """The pods that the task of that uid owns; with ``confirm`` those said to be gone are asked for, with
+        ``orphans`` those are among them whose owner was taken away when it was deleted."""
+        owners = ("", uid) if orphans else (uid,)
+        known = [pod for pod in self._cache.pods_of(uid) if pod.owner_uid in owners and _named(pod, uid)]
         if not confirm:
             return tuple(known)
         return tuple([await self._confirm(pod) if pod.gone else pod for pod in known])
@@ -144,9 +146,9 @@ class Observer:
         return str(found[-1].get("message", "")) if found else ""
 
 
-def _ours(pod: PodState, uid: str) -> bool:
-    """Whether the operator has made the pod: who may make pods may write any owner and any label."""
-    return pod.owner_uid == uid and pod.name == names.pod_name(uid, pod.attempt)
+def _named(pod: PodState, uid: str) -> bool:
+    """Whether the pod has its attempt's name: who may make pods may write any owner and any label."""
+    return pod.name == names.pod_name(uid, pod.attempt)
 
 
 def _about_volumes(event: dict[str, Any]) -> bool:

@@ -109,10 +109,10 @@ class Observer:
         self._tell(uid, f"pod {name} {status.get('phase')} {status.get('reason', '')} {state} {asked}")
 
     def _event(self, kind: str, event: Json, gap: bool) -> None:
+        if kind == "MODIFIED":
+            name = event["metadata"]["name"]
+            self._violated(event["involvedObject"]["uid"], f"the Event {name} was told twice")
         if kind != "ADDED":
-            self._violated(
-                event["involvedObject"]["uid"], f"the Event {event['metadata']['name']} was {kind}"
-            )
             return
         self.events.append(event)
         self._tell(event["involvedObject"]["uid"], f"Event {event['reason']}: {event['message']}")

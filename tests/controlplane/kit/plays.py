@@ -5,7 +5,7 @@
     hang           stop=S step=Interrupted|Killed progress=N partial=yes         until it is stopped
     stubborn       ignores SIGTERM until the grace period is over, and leaves no outcome
     deaf           the node is dead: nothing is heard of the pod, whatever is asked of it
-    published      publishes and goes on until it is stopped
+    race           reason=Completed|SqlError|…                ends by itself when it is stopped
     exit           code=N after=S reason=T                    ends without an outcome
     torn           leaves half an outcome
     oom            the kernel kills the container
@@ -84,15 +84,18 @@ async def deaf(stage: Stage) -> None:
     await asyncio.Event().wait()
 
 
-async def published(stage: Stage) -> None:
-    """The result is there, and the worker has not ended yet."""
+async def race(stage: Stage) -> None:
+    """The query ends, well or badly, at the instant of its stop."""
     if await _begin(stage):
         return
-    await _publish(stage)
     stop = await stage.stopped()
-    await _tell_deadline(stage, stop)
     assert stage.worker is not None
-    await stage.exit(0, outcome=stage.worker.end(0), **_failed(stop))
+    code = _CODES[stage.scene.text("reason", "Completed")]
+    if code == 0:
+        await _publish(stage)
+    outcome = stage.worker.end(code, "it went wrong")
+    await _tell_deadline(stage, stop)
+    await stage.exit(code, outcome=outcome, **_failed(stop))
 
 
 async def leave(stage: Stage) -> None:
@@ -211,6 +214,7 @@ async def stuck(stage: Stage) -> None:
     """Nothing happens, and nobody says why."""
     if not stage.scene.flag("unbound"):
         await stage.bind()
+        await stage.status(podstatus.waiting(stage.pod, "ContainerCreating"))
     raise await stage.stopped()
 
 
@@ -229,7 +233,7 @@ async def obey(stage: Stage, stop: Stopped) -> None:
 
 
 _ALL: tuple[Play, ...] = (
-    succeed, fail, hang, stubborn, deaf, published, torn, oom, evicted, rejected, node_lost, phase_first,
+    succeed, fail, hang, stubborn, deaf, race, torn, oom, evicted, rejected, node_lost, phase_first,
     vanish, image_pull, crash_config, unschedulable, gated, mount_failure, stuck,
 )  # fmt: skip
 PLAYS = {play.__name__: play for play in _ALL} | {"exit": leave}
