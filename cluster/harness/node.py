@@ -17,7 +17,7 @@ from cluster.harness.commands import tail_of
 from cluster.harness.errors import ApiError, HarnessError, PartError
 from cluster.harness.kubeconfig import Endpoint, write_certificate
 from cluster.harness.layout import DEFAULT_STATE, REPOSITORY, Layout
-from cluster.harness.processes import reference, spawn
+from cluster.harness.processes import daemon
 from cluster.harness.record import Record
 from cluster.harness.sandbox import Sandbox, make_mount_points
 from cluster.harness.teardown import teardown
@@ -249,8 +249,7 @@ class Startup:
         self._record.write(self._layout.record)
 
     def _begin(self, name: str, command: Sequence[str]) -> None:
-        process = spawn(self._sandbox.enter(command), self._log(name))
-        self._record.parts[name] = reference(process.pid)
+        self._record.parts[name] = daemon(self._sandbox.enter(command), self._log(name))
         self._note()
 
     def _await(self, name: str, condition: Callable[[], bool]) -> None:

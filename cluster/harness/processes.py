@@ -101,7 +101,7 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts a program as the leader of its own session; what it prints is appended to `log`."""
+    """Starts a child as the leader of its own session; what it prints is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(
@@ -116,6 +116,25 @@ def spawn(
         )
 
 
+def daemon(argv: Sequence[str], log: Path) -> ProcessRef:
+    """Starts a program that outlives this process; otherwise like `spawn`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out, open(os.devnull, "rb") as nothing:
+        actions = [
+            (os.POSIX_SPAWN_DUP2, nothing.fileno(), 0),
+            (os.POSIX_SPAWN_DUP2, out.fileno(), 1),
+            (os.POSIX_SPAWN_DUP2, out.fileno(), 2),
+        ]
+        pid = os.posix_spawnp(argv[0], list(argv), os.environ, file_actions=actions, setsid=True)
+    return reference(pid)
+
+
+def collect(ref: ProcessRef) -> None:
+    """Lets the kernel forget an ended process that this one had started."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(ref.pid, os.WNOHANG)
+
+
 def send(ref: ProcessRef, number: signal.Signals) -> None:
     """Signals the group, if it is still the one that was meant."""
     if ref.group_alive():
@@ -127,10 +146,10 @@ def end(ref: ProcessRef, grace: float) -> None:
     """Asks the group to end, and after `grace` seconds makes it. Does nothing when it has ended already."""
     if grace > 0:
         send(ref, signal.SIGTERM)
-        if wait_until(lambda: not ref.group_alive(), grace):
-            return
+        wait_until(lambda: not ref.group_alive(), grace)
     send(ref, signal.SIGKILL)
     wait_until(lambda: not ref.group_alive(), 10)
+    collect(ref)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, poll: float = POLL_SECONDS) -> bool:

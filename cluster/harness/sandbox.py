@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cluster.harness.commands import run, tail_of
 from cluster.harness.errors import PartError
-from cluster.harness.processes import ProcessRef, children, reference, spawn, wait_until
+from cluster.harness.processes import ProcessRef, children, daemon, reference, wait_until
 
 # Paths that programs have built in, and the folder of the state that is put there. `/run` is a tmpfs.
 PRIVATE_FOLDERS = {
@@ -36,12 +36,11 @@ class Sandbox:
     def create(cls, binary: Path, log: Path) -> "Sandbox":
         """Makes the namespaces, with nothing in them but pid 1."""
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        holder = spawn([*command, "--propagation=private", str(binary), "init"], log)
-        if not wait_until(lambda: bool(children(holder.pid)) or holder.poll() is not None, 10):
+        holder = daemon([*command, "--propagation=private", str(binary), "init"], log)
+        wait_until(lambda: bool(children(holder.pid)) or not holder.alive(), 10)
+        if not children(holder.pid):
             raise PartError(f"the node's first process must start within 10 s:\n{tail_of(log)}")
-        if holder.poll() is not None:
-            raise PartError(f"`unshare` must be allowed to make namespaces:\n{tail_of(log)}")
-        return cls(reference(holder.pid), reference(children(holder.pid)[0]))
+        return cls(holder, reference(children(holder.pid)[0]))
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs a program in the namespaces. `ip netns exec` would hide the cgroups."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from cluster.harness import cgroups, network
 from cluster.harness.errors import HarnessError
 from cluster.harness.layout import Layout
-from cluster.harness.processes import end, wait_until
+from cluster.harness.processes import collect, end, wait_until
 from cluster.harness.record import Record
 from cluster.harness.sandbox import remove_mount_points
 
@@ -31,6 +31,8 @@ def teardown(layout: Layout, record: Record) -> None:
         raise HarnessError(
             f"these parts must end when they are killed, but run on: {', '.join(record.survivors())}"
         )
+    for part in record.parts.values():
+        collect(part)
     cgroups.remove(record.cgroup)
     remove_mount_points(record.folders)
     for entry in layout.state.iterdir():

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.harness.binary import NODE_SOURCE, find_go, fingerprint, go_version, version_flags
+from cluster.harness.binary import find_go, fingerprint, go_version, version_flags
 from cluster.harness.errors import HarnessError
+from cluster.harness.layout import NODE_SOURCE
 
 
 @pytest.fixture

@@ -88,7 +88,8 @@ def test_the_operator_holds_of_the_worker_the_contract_alone():
 
 def read(archive: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as reader:
-        return {entry.name: reader.extractfile(entry).read() for entry in reader if entry.isfile()}
+        files = {entry.name: reader.extractfile(entry) for entry in reader if entry.isfile()}
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def test_the_pause_image_is_a_sound_oci_archive():

@@ -1,5 +1,6 @@
 """Processes are ended as a whole group, and never another one that got the same number."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.harness.processes import ProcessRef, Stat, end, parse_stat, reference, spawn, wait_until
+from cluster.harness.processes import ProcessRef, Stat, daemon, end, parse_stat, reference, spawn, wait_until
 
 # A program whose child ignores SIGTERM: only a kill of the whole group ends it.
 STUBBORN_FAMILY = """
 import signal, subprocess, sys, time
-child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+child += "; print('ready', flush=True); time.sleep(60)"
 subprocess.Popen([sys.executable, "-c", child]).wait()
 """
 
@@ -64,3 +66,13 @@ def test_there_is_no_reference_to_nobody():
     """Asking for a process that does not run is an error, not a reference to nothing."""
     with pytest.raises(ProcessLookupError):
         reference(1 << 30)
+
+
+def test_a_daemon_is_a_session_of_its_own_with_its_output_in_the_log(tmp_path: Path):
+    """It goes on when the terminal is closed, and what it says can be read later."""
+    log = tmp_path / "log"
+    ref = daemon(["sh", "-c", "echo said; echo complained >&2; exec sleep 60"], log)
+    assert wait_until(lambda: log.read_text() == "said\ncomplained\n", 10)
+    assert os.getsid(ref.pid) == ref.pid
+    end(ref, grace=5)
+    assert not ref.alive()

@@ -1,4 +1,4 @@
-"""What a new machine gets is known beforehand: locks, hashes, targets, and nothing that must be there already."""
+"""What a new machine gets is known beforehand: locks, hashes, targets, and no need of anything else."""
 
 import ast
 import base64
