@@ -7,10 +7,11 @@ and the status says so.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from querytask import errors
@@ -45,6 +46,15 @@ class Applied:
     raw: dict[str, Any]
     recorded: bool
     refusal: Refusal | None = None
+
+
+@contextlib.contextmanager
+def _true_already() -> Iterator[None]:
+    """The pod is gone, or another one has its name: what was wanted is true, and the next look will see it."""
+    try:
+        yield
+    except (errors.NotFound, errors.Conflict) as error:
+        log.debug("Nothing was to be done: %s", error)
 
 
 class Applier:
@@ -172,20 +182,20 @@ class Applier:
         return Refusal(reason, message, self._now())
 
     async def _end_pods(self, observed: Observed, plan: Plan, recorded: bool) -> None:
-        try:
-            if plan.stop is not None:
+        if plan.stop is not None:
+            with _true_already():
                 await self._cluster.stop_pod(plan.stop.pod.name, plan.stop.pod.uid, plan.stop.why)
-            for pod in plan.delete_pods if recorded else ():
-                if observed.task.finished and pod.ended:
-                    self._cache.expect_gone(pod)
+        for pod in plan.delete_pods if recorded else ():
+            if observed.task.finished and pod.ended:
+                self._cache.expect_gone(pod)
+            with _true_already():
                 await self._cluster.delete_pod(pod.name, pod.uid)
                 self._watchdog(observed, pod, "delete")
-            for pod in plan.force_pods if recorded else ():
+        for pod in plan.force_pods if recorded else ():
+            with _true_already():
                 await self._cluster.delete_pod(pod.name, pod.uid, force=True)
                 self._watchdog(observed, pod, "force-delete")
                 await self._event(events.forced(observed.task, pod, self._now(), self._settings.pod_name))
-        except errors.NotFound:
-            return  # what was wanted is true already; the next look will see it
 
     def _watchdog(self, observed: Observed, pod: PodState, action: str) -> None:
         """Say and count what was done about a stop that is overdue; other deletions are daily business."""
