@@ -50,7 +50,7 @@ class Applied:
 
 @contextlib.contextmanager
 def _true_already() -> Iterator[None]:
-    """The pod is gone, or another one has its name: what was wanted is true, and the next look will see it."""
+    """The pod is gone, or another has its name: what was wanted is true, and the next look will see it."""
     try:
         yield
     except (errors.NotFound, errors.Conflict) as error:
