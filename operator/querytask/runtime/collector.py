@@ -24,6 +24,7 @@ from querytask.names import ExportState
 log = logging.getLogger(__name__)
 
 BATCH = 100
+"""How many due exports are asked for at a time."""
 SWEEP_SECONDS = 900.0
 """Between two looks through the whole volume: left-overs are in no hurry, and what expires is found by
 index."""
@@ -56,11 +57,13 @@ class Collector:
         rules: Rules,
         metrics: Counters,
         sweep_seconds: float = SWEEP_SECONDS,
+        batch: int = BATCH,
     ) -> None:
         self._store, self._volume = store, volume
         self._living_tasks, self._tell_expired = living_tasks, expired
         self._clock, self._rules, self._metrics = clock, rules, metrics
         self._sweep_every = dt.timedelta(seconds=sweep_seconds)
+        self._batch = batch
         self._swept: Moment | None = None
 
     async def run_once(self) -> None:
@@ -84,7 +87,7 @@ class Collector:
                     run.stuck.add(export.key.uid)
 
     async def _due(self, run: _Run) -> list[DueExport]:
-        due = await self._store.due_exports(run.now, BATCH + len(run.stuck))
+        due = await self._store.due_exports(run.now, self._batch + len(run.stuck))
         return [export for export in due if export.key.uid not in run.stuck]
 
     async def _expire_one(self, due: DueExport, run: _Run) -> bool:

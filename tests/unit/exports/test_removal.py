@@ -125,7 +125,7 @@ async def test_depth_is_no_matter(root: Path, volume: ExportsVolume) -> None:
     """Folders in folders, deeper than a path can be written or a function can call itself."""
     directory = published(root)
     descriptor = os.open(directory, os.O_RDONLY)
-    for _ in range(1200):
+    for _ in range(1100):
         os.mkdir("folder", dir_fd=descriptor)
         inner = os.open("folder", os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)

@@ -99,9 +99,8 @@ class ExportsVolume:
     async def remove_partials(self, namespace: str, uid: str, attempt: int) -> Removal:
         """Remove the files of one attempt that were never finished."""
         names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
-        return await self._run(
-            lambda: self._partials(names), f"removing partial files of {'/'.join(names)}", self._removals
-        )
+        # Not behind the removals: a cancelled task waits for it.
+        return await self._run(lambda: self._partials(names), f"removing partial files of {'/'.join(names)}")
 
     async def empty_trash(self) -> Removal:
         """Unlink what a removal that was broken off has left; an error says what cannot be unlinked."""

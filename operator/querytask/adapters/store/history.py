@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -75,10 +76,14 @@ def _open(directory: Path, clock: Callable[[], Moment], migrating: bool, busy_se
 
 
 def _create(path: Path) -> None:
+    # Only where there is none: a process that closes any descriptor of a database loses SQLite's locks on it.
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o660))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660))
+    except FileExistsError:
+        pass
     except OSError as error:
-        raise errors.StoreUnavailable(f"{path} must be writable: {error.strerror}", "ReadOnly") from error
+        fault = "Full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "ReadOnly"
+        raise errors.StoreUnavailable(f"{path} must be writable: {error.strerror}", fault) from error
 
 
 class SqliteHistory:

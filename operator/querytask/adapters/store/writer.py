@@ -81,7 +81,8 @@ class Writer:
             while more and len(waiting) < MOST and (more := self._take(waiting, wait=False)):
                 if self._inbox.empty():
                     break
-            self._write(waiting)
+            if waiting:
+                self._write(waiting)
         self._drop_connection()
 
     def _take(self, waiting: deque[_Item], *, wait: bool) -> bool:
