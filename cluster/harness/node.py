@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.harness import cgroups, containerd, kubelet, network, parts, pause, pki, prerequisites, volumes
+from cluster.harness import (
+    cgroups,
+    containerd,
+    kubelet,
+    mountpoints,
+    network,
+    parts,
+    pause,
+    pki,
+    prerequisites,
+    volumes,
+)
 from cluster.harness.api import Api
 from cluster.harness.binary import Say, locked, node_binary, say
 from cluster.harness.commands import tail_of
@@ -19,7 +30,7 @@ from cluster.harness.kubeconfig import Endpoint, write_certificate
 from cluster.harness.layout import DEFAULT_STATE, REPOSITORY, Layout
 from cluster.harness.processes import daemon
 from cluster.harness.record import Record
-from cluster.harness.sandbox import Sandbox, make_mount_points
+from cluster.harness.sandbox import PRIVATE_FOLDERS, Sandbox
 from cluster.harness.teardown import teardown
 
 READY_SECONDS = 90.0
@@ -170,13 +181,14 @@ class Startup:
     def namespaces(self) -> None:
         """The empty node: namespaces, control group, wire, folders of volumes."""
         self._note()
-        self._record.folders = make_mount_points()
-        self._note()
         cgroups.create(self._record.cgroup)
         self._sandbox = Sandbox.create(self._binary, self._log("init"))
         self._record.sandbox = self._sandbox
         self._note()
-        self._sandbox.mount_private_folders(self._layout.state)
+        with mountpoints.machine_lock():
+            self._record.folders = mountpoints.make(PRIVATE_FOLDERS)
+            self._note()
+            self._sandbox.mount_private_folders(self._layout.state)
         network.connect(self._record.link, self._sandbox)
         volumes.make_folders(self._layout.volumes, self._sandbox)
 

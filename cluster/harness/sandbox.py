@@ -6,7 +6,6 @@ network with it: nothing can be left behind. Two nodes, or a node and another Ku
 not see each other.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,23 +65,3 @@ class Sandbox:
             (state / name).mkdir(parents=True, exist_ok=True)
             script.append(f'mount --bind "$1/{name}" {place}')
         self.run(["sh", "-c", "\n".join(script), "sh", str(state)])
-
-
-def make_mount_points() -> list[str]:
-    """Makes the folders that the sandbox mounts over; returns those that were not there, parents first."""
-    made: list[str] = []
-    for place in PRIVATE_FOLDERS:
-        missing = [folder for folder in (Path(place), *Path(place).parents) if not folder.exists()]
-        for folder in reversed(missing):
-            folder.mkdir(mode=0o755)
-            made.append(str(folder))
-    return made
-
-
-def remove_mount_points(made: Sequence[str]) -> None:
-    """Removes the folders that `make_mount_points` made, unless somebody has put something there."""
-    for place in reversed(made):
-        try:
-            os.rmdir(place)
-        except OSError:
-            pass

@@ -4,12 +4,11 @@ import shutil
 import time
 from pathlib import Path
 
-from cluster.harness import cgroups, network
+from cluster.harness import cgroups, mountpoints, network
 from cluster.harness.errors import HarnessError
 from cluster.harness.layout import Layout
 from cluster.harness.processes import collect, end, wait_until
 from cluster.harness.record import Record
-from cluster.harness.sandbox import remove_mount_points
 
 KEPT = ("logs", "lock")
 
@@ -34,7 +33,8 @@ def teardown(layout: Layout, record: Record) -> None:
     for part in record.parts.values():
         collect(part)
     cgroups.remove(record.cgroup)
-    remove_mount_points(record.folders)
+    with mountpoints.machine_lock():
+        mountpoints.remove(record.folders)
     for entry in layout.state.iterdir():
         if entry.name not in KEPT and entry != layout.record:
             remove(entry)

@@ -87,18 +87,20 @@ def test_a_node_that_was_killed_is_started_anew(node: Node):
 
 
 def test_two_nodes_do_not_see_each_other(node: Node, tmp_path: Path):
-    """Each has its own addresses and pods, and ends alone."""
+    """Each has its own addresses and pods, and the first one's end does not harm the second."""
     other = Node(tmp_path / "other")
-    node.up()
-    kubectl = run_a_pod(node)
     try:
         other.up()
+        node.up()
+        kubectl = run_a_pod(node)
         assert other.api.url != node.api.url
         assert Kubectl(other)("get", "pods", "--output=name") == ""
     finally:
         other.down()
     assert kubectl.phase("sleeper") == "Running"
     assert node.dead_parts() == []
+    kubectl.apply(pod("later", {"image": PAUSE}))
+    eventually(lambda: kubectl.phase("later") == "Running", "the start of a pod after the other node's end")
 
 
 def test_the_kernel_ends_everything_with_the_first_process(node: Node):
