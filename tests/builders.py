@@ -131,11 +131,9 @@ def running_pod(attempt: int = 1, **fields: Any) -> PodState:
     return pod(attempt, **usual | fields)
 
 
-def ended_pod(
-    attempt: int = 1, *, code: int = 0, message: str = "", why: str = "", **fields: Any
-) -> PodState:
-    """A pod whose container has ended two seconds ago with ``code``."""
-    ended = Terminated(code, why or ("Completed" if code == 0 else "Error"), message, ago(2))
+def ended_pod(attempt: int = 1, *, code: int = 0, told: str = "", why: str = "", **fields: Any) -> PodState:
+    """A pod whose container has ended two seconds ago with ``code`` and a termination message."""
+    ended = Terminated(code, why or ("Completed" if code == 0 else "Error"), told, ago(2))
     phase = "Succeeded" if code == 0 else "Failed"
     usual = {"phase": phase, "node": "node-a", "started_at": ago(5), "terminated": ended}
     return pod(attempt, **usual | fields)

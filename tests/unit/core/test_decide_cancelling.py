@@ -16,6 +16,7 @@ from tests.unit.core.deciding import (
     NOW,
     SETTINGS,
     cancelled,
+    condition_of,
     plan,
     requested,
     told,
