@@ -89,6 +89,10 @@ async def test_what_is_not_there_is_none(root: Path, volume: ExportsVolume) -> N
         ({"files": (File("..", 1, 1, "a" * 64),)}, "lists a file"),
         ({"files": (File("x" * 256, 1, 1, "a" * 64),)}, "lists a file"),
         ({"files": (File("late.parquet", 1, 1, "no hash"),)}, "lists a file"),
+        (
+            {"files": (File("a", 2**62, 1, "a" * 64), File("b", 2**62, 1, "a" * 64))},
+            "more bytes than there are",
+        ),
         ({"format": "Excel"}, "a format that there is not"),
         ({"statistics": Statistics(engine_seconds=float("nan"))}, "not finite"),
         ({"statistics": Statistics(engine_seconds=float("inf"))}, "not finite"),

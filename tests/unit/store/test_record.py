@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from querytask import errors
 from querytask.adapters.store import CancelRecord, Store, TaskRecord, open_history
 from querytask.adapters.store.records import METADATA_BYTES
 from querytask.names import DELETED, CancelStep, ExportState, Phase
@@ -252,6 +253,13 @@ def test_any_text_and_number_can_be_written(directory: Path, text: str, number: 
             await history.close()
 
     asyncio.run(write())
+
+
+async def test_a_number_over_64_bits_is_refused(history: Store) -> None:
+    """As an error of the history, of this record alone; nothing of it is written."""
+    with pytest.raises(errors.StoreError, match="over 64 bits"):
+        await history.record(task(), None, export(bytes=2**63))
+    assert await history.get("uid-1") is None
 
 
 async def test_a_time_without_a_zone_is_refused(history: Store) -> None:

@@ -67,6 +67,8 @@ def manifest(task: int, namespace: str, uid: str) -> Manifest | Damaged | None:
         yield from _bad_times(found.started_at, found.published_at, found.expires_at)
         if not all(_plain(file.name) and _SHA256.fullmatch(file.sha256) for file in found.files):
             yield "lists a file that cannot be one of its attempt's"
+        if sum(file.bytes for file in found.files) >= 2**63:
+            yield "lists more bytes than there are"
         if found.format not in {None, *Format} or found.compression not in {None, *Compression}:
             yield "names a format that there is not"
 

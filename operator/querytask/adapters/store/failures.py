@@ -34,6 +34,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         raise translate(error, path) from error
+    except OverflowError as error:
+        raise errors.StoreError(f"{path} takes no number over 64 bits: {error}") from error
 
 
 def translate(error: exc.SQLAlchemyError, path: Path) -> errors.StoreError:
