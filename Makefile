@@ -26,10 +26,6 @@ setup: ## install what the project needs (10 min on a new machine, then 1 s)
 setup-python:
 	@$(PYTHON) -m cluster.setup python
 
-.PHONY: setup-tools
-setup-tools:
-	@$(PYTHON) -m cluster.setup python tools
-
 .PHONY: lock
 lock: setup-python ## compile requirements/*.in to hashed locks again (PACKAGE=name upgrades one, UPGRADE=1 all)
 	@$(PYTHON) scripts/lock.py $(if $(PACKAGE),--package=$(PACKAGE)) $(if $(UPGRADE),--upgrade)
@@ -74,14 +70,14 @@ test-controlplane: setup ## the operator against a real API server and a scripte
 	@$(PYTEST) tests/controlplane $(ARGS)
 
 .PHONY: test-chart
-test-chart: setup-tools ## the charts: rendering, schema, alerting rules
+test-chart: setup ## the charts: rendering, schema, alerting rules
 	@$(PYTEST) tests/chart $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## the main path and every example on a real node
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m cluster load >/dev/null
-	@$(KUBECONFIG_OF_CLUSTER) $(PYTEST) tests/e2e $(ARGS)
+	@$(KUBECONFIG_OF_CLUSTER) $(PYTEST) tests/e2e $(ARGS) || { $(PYTHON) -m cluster.harness logs --lines=15; exit 1; }
 
 .PHONY: lint
 lint: lint-python lint-go ## style, types, layers

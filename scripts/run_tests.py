@@ -76,6 +76,8 @@ def make(target: str, usually: str = "") -> Outcome:
 
 def cluster_runs() -> bool:
     """Whether there is a cluster that is not ours to end."""
+    if os.environ.get("CLUSTER", "embedded") != "embedded":
+        return True
     command = [sys.executable, "-m", "cluster.harness", "status"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
