@@ -201,7 +201,9 @@ def main(environment: Mapping[str, str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     thread.start()
     while not stopped.is_set():
-        if signal.sigtimedwait(signals, 0.2) is not None:
+        told = signal.sigtimedwait(signals, 0.2)
+        # a process that was suspended for longer than the time-out comes back with a signal of number 0
+        if told is not None and told.si_signo in signals:
             log.info("Stopping: a signal was received")
             loop.call_soon_threadsafe(task.cancel)
             stopped.wait(20)
