@@ -36,7 +36,7 @@ def result(rows: int, columns: Iterable[tuple[str, str]], preview: Iterable[str]
     says so.
     """
     wanted = [Column(name=text(name, 128), type=text(kind, 128)) for name, kind in columns]
-    lines = list(preview)
+    lines = [line.encode("utf-8", "replace").decode() for line in preview]
     kept, shown = _columns(wanted), _rows(lines)
     short = truncated or len(kept) < len(wanted) or len(shown) < max(len(lines), 0) or rows > len(shown)
     return Result(rows=rows, columns=kept, preview=shown, truncated=short)

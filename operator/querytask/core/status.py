@@ -33,6 +33,7 @@ from querytask_worker.contract import Manifest
 
 MOST_SECONDS = 10.0**11
 """The longest measured time that the schema takes, in seconds."""
+PATH_BYTES = 512
 MOST_PROGRESS = 99
 """While running; 100 is said of a task that has succeeded, and of no other."""
 
@@ -297,7 +298,7 @@ def _export(o: Observed, manifest: Manifest | None) -> ExportStatus:
     first = manifest.files[0]
     return ExportStatus(
         state=ExportState.AVAILABLE,
-        path=f"{directory}/{manifest.attempt}/{first.name}",
+        path=bounds.text(f"{directory}/{manifest.attempt}/{first.name}", PATH_BYTES),
         format=Format(manifest.format) if manifest.format else None,
         compression=Compression(manifest.compression) if manifest.compression else None,
         bytes=_count(sum(file.bytes for file in manifest.files)),
