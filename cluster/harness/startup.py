@@ -1,4 +1,4 @@
-"""The start of a node, step by step; each notes what it makes, so that a half-started node can be ended too."""
+"""The start of a node, step by step; each notes what it makes, so that half a start can be ended too."""
 
 import sys
 import time
