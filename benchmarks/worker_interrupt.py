@@ -1,8 +1,9 @@
 """How fast a worker stops: ``python -m benchmarks.worker_interrupt [--rounds 20] [--process-rounds 5]``.
 
-First inside an engine: from the interrupt to the return of an ordinary statement, at moments spread over its run. Then whole worker processes,
-from SIGTERM to the end of the process, which is later than the end of the engine; the same for statements that hear no interrupt, with
-the grace that tasks get. The baseline is the engine's own: the statements run for a minute or more when nobody stops them.
+First inside an engine: from the interrupt to the return of an ordinary statement, at moments spread over its
+run. Then whole worker processes, from SIGTERM to the end of the process, which is later than the end of the
+engine; the same for statements that hear no interrupt, with the grace that tasks get. The baseline is the
+engine's own: the statements run for a minute or more when nobody stops them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 
+from benchmarks.bounds import percentile, report
 from querytask_worker import contract, database
 from querytask_worker.contract import Assignment, Export, Outcome
 from querytask_worker.execution import Execution
@@ -24,13 +26,11 @@ from querytask_worker.log import Log
 from querytask_worker.pool import ConnectionPool
 from querytask_worker.registry import Registry
 
-from benchmarks.bounds import percentile, report
-
 GIB = 1024**3
 ORDINARY = {
     "scan": "SELECT * FROM range(20000000000) WHERE hash(range) = 1",
     "join": "SELECT count(*) FROM range(1000000) a JOIN range(1000000) b ON a.range * b.range % 7 = 3",
-    "hash join": "SELECT count(*) FROM range(60000000) a JOIN range(60000000) b ON hash(a.range) = hash(b.range)",
+    "hash join": "SELECT count(*) FROM range(60000000) a JOIN range(60000000) b USING (range)",
     "sort": "SELECT max(x) FROM (SELECT hash(range) AS x FROM range(200000000) ORDER BY x)",
     "aggregate": "SELECT count(*) FROM (SELECT hash(range) % 20000000 FROM range(2000000000) GROUP BY ALL)",
     "window": "SELECT max(s) FROM (SELECT sum(range) OVER (ORDER BY hash(range)) AS s FROM range(100000000))",
@@ -46,7 +46,9 @@ FIRST_MOMENT, LAST_MOMENT = 0.02, 1.5
 
 def moments(rounds: int) -> list[float]:
     """When to interrupt: evenly spread, so that planning and every phase of running is met."""
-    return [FIRST_MOMENT + (LAST_MOMENT - FIRST_MOMENT) * number / max(1, rounds - 1) for number in range(rounds)]
+    return [
+        FIRST_MOMENT + (LAST_MOMENT - FIRST_MOMENT) * number / max(1, rounds - 1) for number in range(rounds)
+    ]
 
 
 def interrupt(statement: str, moment: float, spill: Path) -> float:
@@ -76,7 +78,9 @@ def interrupt(statement: str, moment: float, spill: Path) -> float:
 
 
 def stop(statement: str, moment: float, export: Export | None) -> tuple[float, Outcome]:
-    """Seconds from SIGTERM to the end of the worker process, ``moment`` seconds after its query began; and its outcome."""
+    """Seconds from SIGTERM to the end of the worker process, ``moment`` seconds after its query began; and
+    its outcome.
+    """
     with tempfile.TemporaryDirectory(prefix="querytask-bench-") as temporary:
         root = Path(temporary)
         attempt = root / "task" / "1"
@@ -86,7 +90,15 @@ def stop(statement: str, moment: float, export: Export | None) -> tuple[float, O
             "bench", "bench", "bench", 1, statement, 600, 600, 8 * GIB, 2000, 8 * GIB, export=export
         )
         (attempt / contract.ASSIGNMENT_FILE).write_bytes(contract.dump(asked))
-        command = [sys.executable, "-m", "querytask_worker", "--attempt", "1", "--task-dir", str(root / "task")]
+        command = [
+            sys.executable,
+            "-m",
+            "querytask_worker",
+            "--attempt",
+            "1",
+            "--task-dir",
+            str(root / "task"),
+        ]
         command += ["--data-dir", str(root / "data"), "--spill-dir", str(root / "spill")]
         command += ["--termination-log", str(root / "termination")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -123,7 +135,7 @@ def stops(rounds: int) -> list[float]:
     """All times of ordinary statements in whole worker processes, told as a table."""
     print(f"{'SIGTERM to the process end':<28} {'runs':>4} {'p50 s':>8} {'p99 s':>8} {'max s':>8}  steps")
     found: list[float] = []
-    exports = {**{name: (sql, None) for name, sql in ORDINARY.items()}}
+    exports: dict[str, tuple[str, Export | None]] = {name: (sql, None) for name, sql in ORDINARY.items()}
     exports["copy"] = (COPIED, Export("Parquet", "Zstd", "out.parquet"))
     for name, (statement, export) in exports.items():
         runs = [stop(statement, moment, export) for moment in moments(rounds)]

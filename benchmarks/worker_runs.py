@@ -1,7 +1,7 @@
 """Runs a worker, and a bare DuckDB beside it, as whole processes; for the benchmarks of the worker.
 
-The bare run is what a user without this project would write: a Python process that connects, sets the same threads and memory, and writes
-the same query to the same kind of Parquet file.
+The bare run is what a user without this project would write: a Python process that connects, sets the same
+threads and memory, and writes the same query to the same kind of Parquet file.
 """
 
 from __future__ import annotations
@@ -61,7 +61,15 @@ class Bench:
         for directory in (attempt, root / "spill"):
             directory.mkdir(parents=True)
         (attempt / contract.ASSIGNMENT_FILE).write_bytes(contract.dump(asked))
-        command = [sys.executable, "-m", "querytask_worker", "--attempt", "1", "--task-dir", str(root / "task")]
+        command = [
+            sys.executable,
+            "-m",
+            "querytask_worker",
+            "--attempt",
+            "1",
+            "--task-dir",
+            str(root / "task"),
+        ]
         command += ["--data-dir", str(self._data), "--spill-dir", str(root / "spill")]
         seconds, _ = _timed([*command, "--termination-log", str(root / "termination")], b"")
         outcome = contract.load(Outcome, (attempt / contract.OUTCOME_FILE).read_bytes())

@@ -1,9 +1,11 @@
-"""The worker against bare DuckDB on TPC-H: ``python -m benchmarks.worker_tpch [--scale 1] [--rounds 5] [--data DIR]``.
+"""The worker against bare DuckDB on TPC-H: ``python -m benchmarks.worker_tpch [--scale 1] [--rounds 5]
+[--data DIR]``.
 
-For each of the 22 queries the two run by turns, each in a process of its own, and the best of its runs counts: the machine's
-other work only ever adds. The tables are Parquet files; both sides begin with the same views of them and end with the same
-kind of file. First figure: the geometric mean of the ratios of engine plus export time. Second: what the whole worker process
-takes beyond a bare process that runs the same small query, the median of the pairs.
+For each of the 22 queries the two run by turns, each in a process of its own, and the best of its runs
+counts: the machine's other work only ever adds. The tables are Parquet files; both sides begin with the same
+views of them and end with the same kind of file. First figure: the geometric mean of the ratios of engine
+plus export time. Second: what the whole worker process takes beyond a bare process that runs the same small
+query, the median of the pairs.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Query:
         )
 
     def percent(self) -> int | None:
-        """How far the script is, 0 to 99, its statements counting the same; ``None`` where DuckDB cannot tell."""
+        """How far the script is, 0 to 99, each statement counting the same; ``None`` if nobody can tell."""
         running = self.execution.progress(self.task_id)
         if running < 0:
             return None

@@ -1,4 +1,6 @@
-"""Assignments, jobs and real worker processes for the tests of the worker, with defaults for what a test does not care about."""
+"""Assignments, jobs and real worker processes for the tests of the worker, with defaults for what a test does
+not care about.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import querytask_worker
 from querytask_worker import contract
-from querytask_worker.contract import Assignment, Export, Manifest, Outcome
+from querytask_worker.contract import Assignment, Error, Export, Manifest, Outcome, Stop
 from querytask_worker.job import Job
 from querytask_worker.limits import Limits
 from querytask_worker.mailbox import Mailbox
@@ -66,7 +68,7 @@ class WorkerProcess:
     root: Path
     asked: Assignment
     environ: dict[str, str] = field(default_factory=dict)
-    arguments: tuple[str, ...] = ()
+    module: tuple[str, ...] = ("querytask_worker",)
 
     def start(self) -> WorkerProcess:
         """Write the assignment and start the process."""
@@ -74,18 +76,20 @@ class WorkerProcess:
         self.directory = self.root / "task" / str(self.asked.attempt)
         self.directory.mkdir(exist_ok=True)
         (self.directory / contract.ASSIGNMENT_FILE).write_bytes(contract.dump(self.asked))
-        self.process = subprocess.Popen(
-            [sys.executable, *self._command()],
-            env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), **self.environ},
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self.log = self.root / f"stderr-{self.asked.attempt}"
+        with self.log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, *self._command()],
+                env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), **self.environ},
+                stderr=stderr,
+                stdout=subprocess.PIPE,
+            )
         return self
 
     def finish(self, timeout: float = 60) -> WorkerProcess:
         """Wait for its end."""
-        self.stdout, stderr = self.process.communicate(timeout=timeout)
-        self.stderr = stderr.decode()
+        self.stdout, _ = self.process.communicate(timeout=timeout)
+        self.stderr = self.log.read_text()
         self.code = self.process.returncode
         return self
 
@@ -99,6 +103,18 @@ class WorkerProcess:
     @property
     def outcome(self) -> Outcome:
         return contract.load(Outcome, (self.directory / contract.OUTCOME_FILE).read_bytes())
+
+    @property
+    def error(self) -> Error:
+        error = self.outcome.error
+        assert error is not None
+        return error
+
+    @property
+    def stopped(self) -> Stop:
+        stop = self.outcome.stop
+        assert stop is not None
+        return stop
 
     @property
     def termination(self) -> Outcome:
@@ -125,9 +141,8 @@ class WorkerProcess:
         return int(await_value(lambda: children.read_text().split()[:1], timeout)[0])
 
     def await_log(self, text: str, timeout: float = 20) -> None:
-        """Wait until the mailbox's log has a line with ``text``."""
-        path = self.directory / contract.LOG_FILE
-        await_value(lambda: path.exists() and text in path.read_text(), timeout)
+        """Wait until the log has a line with ``text``."""
+        await_value(lambda: text in self.log.read_text(), timeout)
 
     def await_progress(self, step: str, timeout: float = 20) -> None:
         """Wait until the progress file tells ``step``."""
@@ -137,9 +152,9 @@ class WorkerProcess:
     def _command(self) -> list[str]:
         where = self.places
         return [
-            *("-m", "querytask_worker", "--attempt", str(self.asked.attempt), "--task-dir", where.task_dir),
+            *("-m", *self.module, "--attempt", str(self.asked.attempt), "--task-dir", where.task_dir),
             *("--data-dir", where.data_dir, "--spill-dir", where.spill_dir),
-            *("--termination-log", where.termination_log, *self.arguments),
+            *("--termination-log", where.termination_log),
         ]
 
 

@@ -1,4 +1,6 @@
-"""Fixtures of the worker's tests: an engine in this process, a worker in its own, and the check that no registry leaks."""
+"""Fixtures of the worker's tests: an engine in this process, a worker in its own, and the check that no
+registry leaks.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from querytask_worker.contract import Manifest
 from querytask_worker.engine import Engine
 from querytask_worker.faults import Fault
@@ -67,7 +70,7 @@ class Ran:
 def run(
     tmp_path: Path, log: Log, registries: list[Registry], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Ran]:
-    """Run one assignment in this process, with a real DuckDB under the real lock-down, and check for leaks."""
+    """Run one assignment in this process, with a real DuckDB under its lock-down, and check for leaks."""
     number = 0
 
     def run(sql: str, **fields: object) -> Ran:

@@ -1,6 +1,8 @@
-"""A worker whose engine does what no task can ask for yet: ``python -m tests.unit.worker.stubborn NAME <options of the worker>``.
+"""A worker whose engine does what no task can ask for yet: ``python -m tests.unit.worker.stubborn NAME
+<options of the worker>``.
 
-The supervisor, its engine process, the registry and the way of executing are the real ones; only the job is not the assignment's.
+The supervisor, its engine process, the registry and the way of executing are the real ones; only the job is
+not the assignment's.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from querytask_worker.worker import Worker
 
 ZSTD_22 = """
     COPY (SELECT md5(range::VARCHAR) || md5((range * 7)::VARCHAR) AS a, hash(range) AS b FROM range(20000000))
-    TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 22, ROW_GROUP_SIZE 2000000, USE_TMP_FILE false)
+    TO '{path}'
+    (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 22, ROW_GROUP_SIZE 2000000, USE_TMP_FILE false)
 """
 
 
@@ -71,7 +74,7 @@ def bad_alloc(job, tell, log, orders) -> None:
 
 def talkative(job, tell, log, orders) -> None:
     """More output than a pipe holds: a supervisor that did not read would stop it for ever."""
-    for _ in range(3000):
+    for _ in range(700):
         log.info("x" * 200)
     os._exit(3)
 

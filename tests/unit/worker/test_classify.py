@@ -1,4 +1,6 @@
-"""What DuckDB raises, by class and with its place; the errors are raised by a real DuckDB under the real lock-down."""
+"""What DuckDB raises, by class and with its place; the errors are raised by a real DuckDB under the real
+lock-down.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import os
 
 import duckdb
 import pytest
+
 from querytask_worker import classify
 from querytask_worker.contract import ExitCode
 from querytask_worker.text import Piece
@@ -35,13 +38,21 @@ SQL_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("asked", [None, PARQUET], ids=["counted", "exported"])
 @pytest.mark.parametrize(("sql", "told", "where"), SQL_ERRORS, ids=[sql[:40] for sql, _, _ in SQL_ERRORS])
-def test_a_wrong_query_is_told_in_duckdbs_words_with_the_users_place(run, sql: str, told: str, where: str | None, asked):
-    fault = run(sql, export=asked).fault
+def test_a_wrong_query_is_told_in_duckdbs_words_with_the_users_place(
+    run, sql: str, told: str, where: str | None
+):
+    fault = run(sql, export=PARQUET).fault
     assert fault.code == ExitCode.SQL_ERROR
     assert told in fault.message
     assert where is None or fault.position == where
+
+
+def test_a_place_is_the_users_without_an_export_too(run):
+    """There, too, text of ours stands around the query while it runs."""
+    fault = run("SELECT ('ä' || range)::INTEGER\n FROM range(3)").fault
+    assert fault.position == "1:22"
+    assert fault.message.endswith("\n\nLINE 1: SELECT ('ä' || range)::INTEGER\n" + " " * 29 + "^")
 
 
 FORBIDDEN = [
@@ -63,7 +74,8 @@ def test_files_outside_the_sources_are_not_allowed(run, tmp_path, sql: str):
 
 
 @pytest.mark.parametrize(
-    "sql", ["FROM 'https://example.invalid/x.parquet'", "FROM 's3://bucket/x.parquet'", "SELECT getenv('HOME')"]
+    "sql",
+    ["FROM 'https://example.invalid/x.parquet'", "FROM 's3://bucket/x.parquet'", "SELECT getenv('HOME')"],
 )
 def test_the_network_and_the_environment_are_out_of_reach(run, sql: str):
     assert run(sql).fault.code in (ExitCode.SQL_ERROR, ExitCode.SQL_NOT_ALLOWED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 
 import pytest
+
 from querytask_worker.conclusion import Observed, StopRequest, conclude, shortened
-from querytask_worker.contract import ExitCode, Statistics, dump
+from querytask_worker.contract import Error, ExitCode, Outcome, Statistics, dump
 from querytask_worker.faults import MESSAGE_BYTES, Fault
 
 REQUESTED = "2026-11-22T10:00:01.000Z"
@@ -17,6 +18,11 @@ WRONG_SQL = Fault(ExitCode.SQL_ERROR, "Parser Error: no", position="1:1")
 
 def exited(code: int) -> int:
     return code << 8
+
+
+def error(outcome: Outcome) -> Error:
+    assert outcome.error is not None
+    return outcome.error
 
 
 def seen(**facts: object) -> Observed:
@@ -63,7 +69,9 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("facts", "code", "reason", "category", "step"), TABLE)
-def test_every_end_has_one_class(facts: Observed, code: int, reason: str, category: str | None, step: str | None):
+def test_every_end_has_one_class(
+    facts: Observed, code: int, reason: str, category: str | None, step: str | None
+):
     outcome = conclude(facts)
     assert (outcome.exit_code, outcome.reason) == (code, reason)
     assert (outcome.error.category if outcome.error else None) == category
@@ -72,13 +80,14 @@ def test_every_end_has_one_class(facts: Observed, code: int, reason: str, catego
 
 
 def test_an_engine_that_died_is_told_with_the_signal_and_its_last_words():
-    error = conclude(seen(status=signal.SIGSEGV, output=b"Fatal Python error")).error
-    assert "SIGSEGV" in error.message
-    assert error.traceback == "Fatal Python error"
+    told = error(conclude(seen(status=signal.SIGSEGV, output=b"Fatal Python error")))
+    assert "SIGSEGV" in told.message
+    assert told.traceback == "Fatal Python error"
 
 
 def test_a_stop_says_when_it_was_asked_for_and_when_it_was_over():
     stop = conclude(seen(stop=SIGNAL)).stop
+    assert stop is not None
     assert (stop.requested_at, stop.finished_at) == (REQUESTED, "2026-11-22T10:00:02.000Z")
 
 
@@ -88,7 +97,7 @@ def test_statistics_are_told_with_every_end():
 
 
 def test_a_message_is_cut_at_4_kib_of_utf8():
-    message = conclude(seen(fault=Fault(ExitCode.SQL_ERROR, "ä" * 10000))).error.message
+    message = error(conclude(seen(fault=Fault(ExitCode.SQL_ERROR, "ä" * 10000)))).message
     assert len(message.encode()) <= MESSAGE_BYTES
     assert message.endswith("…")
 
@@ -96,8 +105,8 @@ def test_a_message_is_cut_at_4_kib_of_utf8():
 def test_a_shortened_outcome_keeps_its_class():
     outcome = conclude(seen(fault=Fault(ExitCode.INTERNAL_ERROR, "x" * 4000, traceback="y" * 8000)))
     short = shortened(outcome, 100)
-    assert (short.exit_code, short.reason, len(short.error.message)) == (70, "InternalError", 100)
-    assert short.error.traceback is None
+    assert (short.exit_code, short.reason, len(error(short).message)) == (70, "InternalError", 100)
+    assert error(short).traceback is None
     assert len(dump(short)) < 600
     plain = conclude(seen(published=True))
     assert shortened(plain, 1) == plain

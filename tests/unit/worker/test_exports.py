@@ -9,11 +9,12 @@ import json
 
 import duckdb
 import pytest
+
 from querytask_worker import export
 from querytask_worker.contract import ExitCode, Export, Parameter
 from tests.unit.worker.builders import CSV, JSON, PARQUET
 
-SQL = "SELECT range AS id, 'row ' || range AS name, range % 3 = 0 AS third FROM range(10000) ORDER BY id"
+SQL = "SELECT range AS id, 'row ' || range AS name, range % 3 = 0 AS third FROM range(3000) ORDER BY id"
 COMPRESSIONS = {
     "Parquet": ["Uncompressed", "Snappy", "Gzip", "Zstd", "Lz4", "Brotli"],
     "CSV": ["Uncompressed", "Gzip", "Zstd"],
@@ -29,16 +30,18 @@ READ = {
 
 @pytest.mark.parametrize(("kind", "compression"), EVERY)
 def test_every_format_and_compression_holds_the_result(run, kind: str, compression: str):
-    """The file is read with a DuckDB of its own and compared with the query; the manifest's facts are the file's."""
+    """The file is read with a DuckDB of its own and compared with the query; the manifest's facts are the
+    file's.
+    """
     ran = run(SQL, export=Export(kind, compression, "out.file"))
     (file,) = ran.manifest.files
     path = ran.directory / file.name
     values = {"file": str(path)} | ({"compression": compression.lower()} if kind != "Parquet" else {})
     read, expected = f"SELECT * FROM {READ[kind]}", duckdb.sql(SQL).fetchall()
     assert duckdb.execute(read, values).fetchall() == expected
-    assert (file.rows, file.bytes, file.name) == (10000, path.stat().st_size, "out.file")
+    assert (file.rows, file.bytes, file.name) == (3000, path.stat().st_size, "out.file")
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (ran.manifest.format, ran.manifest.compression, ran.manifest.rows) == (kind, compression, 10000)
+    assert (ran.manifest.format, ran.manifest.compression, ran.manifest.rows) == (kind, compression, 3000)
     assert json.loads(ran.rows[1]) == [1, "row 1", False]
 
 
@@ -62,10 +65,9 @@ def test_json_is_one_object_a_line_with_names_made_unique(run):
 
 
 def test_no_rows_still_make_a_file(run):
-    for asked in (PARQUET, CSV, JSON):
-        ran = run("SELECT 1 AS a WHERE false", export=asked)
-        assert (ran.manifest.rows, ran.manifest.files[0].rows) == (0, 0)
-        assert (ran.directory / asked.file_name).exists()
+    ran = run("SELECT 1 AS a WHERE false", export=CSV)
+    assert (ran.manifest.rows, ran.manifest.files[0].rows) == (0, 0)
+    assert (ran.directory / "out.csv").read_bytes() == b"a\n"
 
 
 @pytest.mark.parametrize("name", ["[1].parquet", "a*b?.csv", "ö 漢 '\".json", "x" * 200])
@@ -93,11 +95,13 @@ def test_a_query_runs_once(run):
     for asked in (PARQUET, CSV, JSON):
         ran = run("SELECT 'id ' || uuid() AS id FROM range(3)", export=asked)
         read = {"Parquet": "read_parquet", "CSV": "read_csv", "JSON": "read_json"}[asked.format]
-        held = duckdb.execute(f"FROM {read}($file)", {"file": str(ran.directory / asked.file_name)}).fetchall()
+        held = duckdb.execute(
+            f"FROM {read}($file)", {"file": str(ran.directory / asked.file_name)}
+        ).fetchall()
         assert [json.loads(row) for row in ran.rows] == [list(row) for row in held]
 
 
-@pytest.mark.parametrize("asked", [None, PARQUET, CSV, JSON])
+@pytest.mark.parametrize("asked", [None, PARQUET], ids=["counted", "exported"])
 @pytest.mark.parametrize(
     ("sql", "rows"),
     [
@@ -117,13 +121,16 @@ def test_every_kind_of_query_can_be_shown_and_exported(run, sql: str, rows: list
     assert len(ran.manifest.files) == (asked is not None)
 
 
-@pytest.mark.parametrize("asked", [None, PARQUET, CSV, JSON])
+@pytest.mark.parametrize("asked", [None, JSON], ids=["shown", "exported"])
 @pytest.mark.parametrize(
     ("sql", "key"),
     [
         ("EXPLAIN SELECT 42", "physical_plan"),
         ("EXPLAIN ANALYZE SELECT 42", "analyzed_plan"),
-        ("CREATE TEMP TABLE t AS SELECT 'a' AS k, 1 AS v; EXPLAIN PIVOT t ON k USING sum(v)", "physical_plan"),
+        (
+            "CREATE TEMP TABLE t AS SELECT 'a' AS k, 1 AS v; EXPLAIN PIVOT t ON k USING sum(v)",
+            "physical_plan",
+        ),
     ],
 )
 def test_a_plan_can_be_shown_and_exported(run, sql: str, key: str, asked: Export | None):
@@ -135,10 +142,13 @@ def test_a_plan_can_be_shown_and_exported(run, sql: str, key: str, asked: Export
 def test_parameters_reach_exports_and_pivots(run):
     one = (Parameter("x", "INTEGER", "41"),)
     assert run("SELECT $x + 1 AS a", parameters=one, export=PARQUET).rows == ("[42]",)
-    assert run("PIVOT (SELECT 'a' AS k, $x AS v) ON k USING max(v)", parameters=one, export=CSV).fault is not None
-    assert run("CREATE TEMP TABLE t AS SELECT 'a' AS k, $x AS v; PIVOT t ON k USING max(v)", parameters=one).rows == (
-        "[41]",
+    assert (
+        run("PIVOT (SELECT 'a' AS k, $x AS v) ON k USING max(v)", parameters=one, export=CSV).fault
+        is not None
     )
+    assert run(
+        "CREATE TEMP TABLE t AS SELECT 'a' AS k, $x AS v; PIVOT t ON k USING max(v)", parameters=one
+    ).rows == ("[41]",)
     assert "CAST" not in run("EXPLAIN SELECT $x", parameters=one).rows[0]
 
 

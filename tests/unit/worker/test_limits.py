@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from querytask_worker.contract import CPU_ENV, MEMORY_ENV
 from querytask_worker.limits import OomCounter, limits
 from tests.unit.worker.builders import GIB, assignment
@@ -24,7 +25,9 @@ def test_without_them_what_was_asked_for_holds():
 def test_the_engine_gets_a_share_and_its_process_a_bound():
     found = limits(assignment(memory_bytes=GIB), {})
     assert 0.55 * GIB <= found.engine_bytes <= 0.6 * GIB
-    assert found.data_bytes == GIB - 48 * MIB + 7 * MIB, "less the reserve, and the stack of the second thread"
+    assert found.data_bytes == GIB - 48 * MIB + 7 * MIB, (
+        "less the reserve, and the stack of the second thread"
+    )
 
 
 def test_a_small_container_spills_before_it_fails():

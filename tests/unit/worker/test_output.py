@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+
 from querytask_worker.__main__ import parse
 from querytask_worker.channel import Receiver, Sender
 from querytask_worker.log import LINE_BYTES, Log
@@ -84,7 +85,10 @@ def test_a_supervisor_that_is_gone_is_not_told():
 
 
 def test_the_command_line_names_attempt_and_places():
-    assert parse(["--attempt", "2", "--task-dir=/t", "--spill-dir", "/s"]) == (2, {"task_dir": "/t", "spill_dir": "/s"})
+    assert parse(["--attempt", "2", "--task-dir=/t", "--spill-dir", "/s"]) == (
+        2,
+        {"task_dir": "/t", "spill_dir": "/s"},
+    )
 
 
 @pytest.mark.parametrize(

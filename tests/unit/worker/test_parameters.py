@@ -1,9 +1,21 @@
-"""Bound values: every type of the closed set exactly, and a reason that names the parameter for everything else."""
+"""Bound values: every type of the closed set exactly, and a reason that names the parameter for everything
+else.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from querytask_worker import database
 from querytask_worker.contract import ExitCode, Parameter
+from querytask_worker.execution import Execution
+from querytask_worker.faults import Fault
+from querytask_worker.log import Log
+from querytask_worker.parameters import bind
+from querytask_worker.pool import ConnectionPool
+from querytask_worker.registry import Registry
 
 EXACT = [
     ("BOOLEAN", "true", "true"),
@@ -47,22 +59,20 @@ SPELLED = {
 }
 
 
-@pytest.mark.parametrize(("kind", "value", "shown"), EXACT, ids=[f"{kind} {value[:20]!r}" for kind, value, _ in EXACT])
-def test_a_value_arrives_exactly_as_the_declared_type(run, kind: str, value: str, shown: str):
-    ran = run("SELECT $v AS v", parameters=(Parameter("v", kind, value),))
-    assert (ran.rows, ran.types) == ((f"[{shown}]",), [SPELLED.get(kind, kind)])
+def test_every_value_arrives_exactly_as_the_declared_type(run):
+    """All of them in one query; a list's element may be NULL."""
+    given = [Parameter(f"v{index}", kind, value) for index, (kind, value, _) in enumerate(EXACT)]
+    given += [Parameter(f"l{index}", kind, values=values) for index, (kind, values, _) in enumerate(LISTS)]
+    ran = run("SELECT " + ", ".join(f"${parameter.name}" for parameter in given), parameters=tuple(given))
+    assert ran.rows == ("[" + ",".join(shown for _, _, shown in (*EXACT, *LISTS)) + "]",)
+    assert ran.types == [SPELLED.get(parameter.type, parameter.type) for parameter in given]
 
 
-@pytest.mark.parametrize(("kind", "values", "shown"), LISTS, ids=[f"{kind} {values}" for kind, values, _ in LISTS])
-def test_a_list_arrives_exactly(run, kind: str, values: tuple[str | None, ...], shown: str):
-    ran = run("SELECT $v AS v", parameters=(Parameter("v", kind, values=values),))
-    assert (ran.rows, ran.types) == ((f"[{shown}]",), [kind])
-
-
-@pytest.mark.parametrize("kind", ["DATE", "HUGEINT", "DECIMAL(10,2)", "VARCHAR", "INTEGER[]"])
-def test_an_absent_value_is_a_null_of_its_type(run, kind: str):
-    ran = run("SELECT $v AS v, $V IS NULL AS n", parameters=(Parameter("v", kind),))
-    assert (ran.rows, ran.types) == (("[null,true]",), [kind, "BOOLEAN"])
+def test_an_absent_value_is_a_null_of_its_type(run):
+    kinds = ["DATE", "HUGEINT", "DECIMAL(10,2)", "VARCHAR", "INTEGER[]"]
+    given = tuple(Parameter(f"v{index}", kind) for index, kind in enumerate(kinds))
+    ran = run("SELECT $v0, $V1, $v2, $v3, $v4", parameters=given)
+    assert (ran.rows, ran.types) == (("[null,null,null,null,null]",), kinds)
 
 
 def test_a_typed_null_chooses_among_functions(run):
@@ -83,7 +93,9 @@ def test_parameters_know_no_case_and_may_be_used_often(run):
 def test_a_table_that_prepares_may_use_parameters_of_its_own(run):
     """A CREATE TABLE takes values; what only it uses counts as used."""
     parameters = (Parameter("a", "INTEGER", "1"), Parameter("b", "INTEGER", "2"))
-    assert run("CREATE TEMP TABLE t AS SELECT $a AS a; SELECT a + $b FROM t", parameters=parameters).rows == ("[3]",)
+    assert run("CREATE TEMP TABLE t AS SELECT $a AS a; SELECT a + $b FROM t", parameters=parameters).rows == (
+        "[3]",
+    )
 
 
 def test_a_view_takes_no_parameter_and_says_so(run):
@@ -93,35 +105,57 @@ def test_a_view_takes_no_parameter_and_says_so(run):
 
 
 WRONG = [
-    ("SELECT $a", (), ["$a must be given"]),
-    ("SELECT 1", (Parameter("a", "INTEGER", "1"),), ["'a'", "INTEGER", "'1'", "must be used"]),
-    ("SELECT $a", (Parameter("a", "INTEGER", "abc"),), ["'a'", "INTEGER", "'abc'", "cannot be cast", "INT32"]),
-    ("SELECT $a", (Parameter("a", "TINYINT", "300"),), ["'a'", "TINYINT", "'300'"]),
-    ("SELECT $a", (Parameter("a", "DATE", "2026-02-30"),), ["'a'", "DATE", "'2026-02-30'"]),
-    ("SELECT $a", (Parameter("a", "DECIMAL(4,2)", "123.45"),), ["'a'", "DECIMAL(4,2)", "'123.45'"]),
-    ("SELECT $a", (Parameter("a", "UUID", "x"),), ["'a'", "UUID", "'x'"]),
-    ("SELECT $a", (Parameter("a", "BLOB", "\\xZZ"),), ["'a'", "BLOB"]),
-    ("SELECT $a", (Parameter("a", "INTEGER[]", values=("1", "x")),), ["'a'", "INTEGER[]", "['1', 'x']"]),
-    ("SELECT $a", (Parameter("a", "INTEGER", "9" * 500),), ["9" * 70, "…"]),
-    ("SELECT $a", (Parameter("a", "INTEGER[]", "1"),), ["'a'", "must have values"]),
-    ("SELECT $a", (Parameter("a", "INTEGER", values=("1",)),), ["'a'", "must have value:"]),
-    ("SELECT $a", (Parameter("a", "INTEGER[]", "1", ("1",)),), ["value or values, not both"]),
-    ("SELECT $a", (Parameter("a", "JSON", "1"),), ["'a'", "JSON", "closed set"]),
-    ("SELECT $a", (Parameter("a", "INTEGER) --", "1"),), ["closed set"]),
-    ("SELECT $a", (Parameter("a", "DECIMAL(39,1)", "1"),), ["closed set"]),
-    ("SELECT $a", (Parameter("a", "DECIMAL(5,6)", "1"),), ["'a'", "DECIMAL(5,6)"]),
-    ("SELECT $a", (Parameter("a b", "INTEGER", "1"),), ["must match", "'a b'"]),
-    ("SELECT $a", (Parameter("a", "INTEGER", "1"), Parameter("A", "INTEGER", "1")), ["'A' must be given once"]),
-    ("SELECT ?", (Parameter("a", "INTEGER", "1"),), ["must be written with a name"]),
-    ("SELECT $1", (Parameter("a", "INTEGER", "1"),), ["must be written with a name"]),
+    ("a", (), ["$a must be given"]),
+    ("", (Parameter("a", "INTEGER", "1"),), ["'a'", "INTEGER", "'1'", "must be used"]),
+    ("a", (Parameter("a", "INTEGER", "abc"),), ["'a'", "INTEGER", "'abc'", "cannot be cast", "INT32"]),
+    ("a", (Parameter("a", "TINYINT", "300"),), ["'a'", "TINYINT", "'300'"]),
+    ("a", (Parameter("a", "DATE", "2026-02-30"),), ["'a'", "DATE", "'2026-02-30'"]),
+    ("a", (Parameter("a", "DECIMAL(4,2)", "123.45"),), ["'a'", "DECIMAL(4,2)", "'123.45'"]),
+    ("a", (Parameter("a", "UUID", "x"),), ["'a'", "UUID", "'x'"]),
+    ("a", (Parameter("a", "BLOB", "\\xZZ"),), ["'a'", "BLOB"]),
+    ("a", (Parameter("a", "INTEGER[]", values=("1", "x")),), ["'a'", "INTEGER[]", "['1', 'x']"]),
+    ("a", (Parameter("a", "INTEGER", "9" * 500),), ["9" * 70, "…"]),
+    ("a", (Parameter("a", "INTEGER[]", "1"),), ["'a'", "must have values"]),
+    ("a", (Parameter("a", "INTEGER", values=("1",)),), ["'a'", "must have value:"]),
+    ("a", (Parameter("a", "INTEGER[]", "1", ("1",)),), ["value or values, not both"]),
+    ("a", (Parameter("a", "JSON", "1"),), ["'a'", "JSON", "closed set"]),
+    ("a", (Parameter("a", "INTEGER) --", "1"),), ["closed set"]),
+    ("a", (Parameter("a", "DECIMAL(39,1)", "1"),), ["closed set"]),
+    ("a", (Parameter("a", "DECIMAL(5,6)", "1"),), ["'a'", "DECIMAL(5,6)"]),
+    ("a", (Parameter("a b", "INTEGER", "1"),), ["must match", "'a b'"]),
+    ("a", (Parameter("a", "INTEGER", "1"), Parameter("A", "INTEGER", "1")), ["'A' must be given once"]),
+    ("1", (Parameter("a", "INTEGER", "1"),), ["must be written with a name"]),
+    ("2", (Parameter("a", "INTEGER", "1"),), ["must be written with a name"]),
 ]
 
 
-@pytest.mark.parametrize(("sql", "parameters", "told"), WRONG, ids=[f"{sql} {params}"[:60] for sql, params, _ in WRONG])
-def test_a_wrong_parameter_is_named_with_its_type_and_value(run, sql: str, parameters, told: list[str]):
-    fault = run(sql, parameters=parameters).fault
-    assert fault.code == ExitCode.PARAMETER_ERROR
-    assert [part for part in told if part not in fault.message] == []
+@pytest.fixture(scope="module")
+def execution() -> Iterator[Execution]:
+    log = Log(lambda line: None)
+    made = Execution(ConnectionPool(database.connect, log), Registry(log), log)
+    yield made
+    made.finish("task")
+    assert made.close() == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "parameters", "told"), WRONG, ids=[f"{given}"[:60] for _, given, _ in WRONG]
+)
+def test_a_wrong_parameter_is_named_with_its_type_and_value(execution: Execution, names, parameters, told):
+    with pytest.raises(Fault) as caught:
+        bind(execution, "task", parameters, frozenset(names))
+    assert caught.value.code == ExitCode.PARAMETER_ERROR
+    assert [part for part in told if part not in caught.value.message] == []
+
+
+def test_a_wrong_parameter_ends_the_task(run):
+    assert (
+        run("SELECT $a", parameters=(Parameter("a", "INTEGER", "abc"),)).fault.code
+        == ExitCode.PARAMETER_ERROR
+    )
+    assert (
+        run("SELECT ?", parameters=(Parameter("a", "INTEGER", "1"),)).fault.code == ExitCode.PARAMETER_ERROR
+    )
 
 
 def test_no_value_is_logged(run, lines: list[bytes]):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import duckdb
 import pytest
+
 from querytask_worker import policy
 from querytask_worker.contract import ExitCode
 from querytask_worker.faults import Fault
@@ -35,7 +36,7 @@ ALLOWED = [
     "CREATE TEMP MACRO a(x) AS x + 1; SELECT a(1)",
     "CREATE TEMP MACRO a() AS TABLE SELECT 1; FROM a()",
     "CREATE TEMP FUNCTION a(x) AS x; SELECT a(1)",
-    "SELECT 'Wörter; 漢字', \"ähnlich\" FROM (SELECT 1 AS \"ähnlich\")",
+    'SELECT \'Wörter; 漢字\', "ähnlich" FROM (SELECT 1 AS "ähnlich")',
     "SELECT query FROM (SELECT 'checkpoint' AS query)",
 ]
 REFUSED = [
@@ -147,7 +148,12 @@ def test_a_table_without_temp_is_told_the_word_to_write(refusal):
 
 @pytest.mark.parametrize(
     ("sql", "where"),
-    [("SELECT 1; SELEC 2", "1:11"), ("SELECT 'ä',\n ^", "2:2"), ("SELECT 'open", "1:8"), ("SELECT 1 +", "1:11")],
+    [
+        ("SELECT 1; SELEC 2", "1:11"),
+        ("SELECT 'ä',\n ^", "2:2"),
+        ("SELECT 'open", "1:8"),
+        ("SELECT 1 +", "1:11"),
+    ],
 )
 def test_a_text_that_cannot_be_parsed_is_an_sql_error_with_its_place(refusal, sql: str, where: str):
     fault = refusal(sql)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from querytask_worker.log import Log
 from querytask_worker.pool import ConnectionPool, PoolClosed
 
@@ -92,13 +93,12 @@ def test_only_what_was_lent_can_be_given_back(log: Log):
 
 
 def test_opening_that_fails_gives_its_place_back(log: Log):
-    attempts = iter([RuntimeError("no"), Connection()])
+    failures = [RuntimeError("no")]
 
     def connect() -> Connection:
-        made = next(attempts)
-        if isinstance(made, Exception):
-            raise made
-        return made
+        if failures:
+            raise failures.pop()
+        return Connection()
 
     pool = ConnectionPool(connect, log)
     with pytest.raises(RuntimeError):

@@ -1,4 +1,6 @@
-"""The connection registry: who runs what, interrupts that are repeated until they are heard, entries that do not stay."""
+"""The connection registry: who runs what, interrupts that are repeated until they are heard, entries that do
+not stay.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 
 import duckdb
 import pytest
+
 from querytask_worker.log import Log
 from querytask_worker.registry import Registry, preview_of
 from tests.unit.worker.builders import await_value
@@ -209,7 +212,7 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_running_statement_of_duckdb_is_interrupted(registry: Registry, name: str):
-    """With a real connection in a thread of its own, as soon as it is registered: planning is not over then."""
+    """With a real connection in a thread of its own, as soon as it is registered: it is not planned then."""
     connection = duckdb.connect(config={"threads": 2, "memory_limit": "2GB"})
     ended = threading.Event()
 

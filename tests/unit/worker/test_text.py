@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from querytask_worker.text import (
     Edit,
     before_edits,
@@ -23,7 +24,9 @@ from querytask_worker.text import (
     [
         pytest.param("SELECT 1", ["SELECT 1"], id="one"),
         pytest.param("SELECT 1; SELECT 2;", ["SELECT 1", " SELECT 2"], id="two"),
-        pytest.param("SELECT ';'; -- a;b\nSELECT 2", ["SELECT ';'", " -- a;b\nSELECT 2"], id="in text, comment"),
+        pytest.param(
+            "SELECT ';'; -- a;b\nSELECT 2", ["SELECT ';'", " -- a;b\nSELECT 2"], id="in text, comment"
+        ),
         pytest.param("SELECT $$;$$ /* ; */", ["SELECT $$;$$ /* ; */"], id="in dollars, in a block comment"),
         pytest.param('SELECT ";" FROM "ä;"', ['SELECT ";" FROM "ä;"'], id="in names"),
         pytest.param(";;  ; /* nothing */ ;", [], id="nothing"),
@@ -33,7 +36,9 @@ def test_pieces_are_what_lies_between_semicolons_that_separate(sql: str, texts: 
     assert [piece.text for piece in pieces(sql)] == texts
 
 
-@given(st.lists(st.sampled_from(["SELECT 'ä;'", "FROM t -- ;\n", "SELECT $$;$$", " ", "/* ; */"]), max_size=6))
+@given(
+    st.lists(st.sampled_from(["SELECT 'ä;'", "FROM t -- ;\n", "SELECT $$;$$", " ", "/* ; */"]), max_size=6)
+)
 def test_pieces_lie_where_they_say(parts: list[str]):
     """Whatever the mixture, a piece is found in the whole at its start."""
     sql = ";".join(parts)
@@ -42,7 +47,17 @@ def test_pieces_lie_where_they_say(parts: list[str]):
 
 
 def test_words_are_upper_case_names_without_quotes():
-    assert words("""select "a""b", 'x;y', f(1) -- c""") == ["SELECT", 'A"B', ",", "'", ",", "F", "(", "1", ")"]
+    assert words("""select "a""b", 'x;y', f(1) -- c""") == [
+        "SELECT",
+        'A"B',
+        ",",
+        "'",
+        ",",
+        "F",
+        "(",
+        "1",
+        ")",
+    ]
 
 
 @pytest.mark.parametrize(
