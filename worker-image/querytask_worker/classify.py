@@ -22,7 +22,7 @@ EXCERPT_CHARACTERS = 80
 """How much of a line is shown with an error."""
 
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|file too large", re.IGNORECASE)
-_MEMORY = re.compile(r"bad allocation|std::bad_alloc|compressed page size out of range", re.IGNORECASE)
+_MEMORY = re.compile(r"bad allocation|bad_alloc|compressed page size out of range", re.IGNORECASE)
 """The last is what DuckDB's Parquet writer makes of a compressor that gets no memory."""
 _SPILL = re.compile(r"failed to offload|max_temp_directory_size", re.IGNORECASE)
 _MISSING = re.compile(r"no files found that match|no such file or directory|is a directory", re.IGNORECASE)
@@ -117,33 +117,49 @@ def _position(offset: int | None, context: Context) -> str | None:
 
 
 def _code(error: BaseException, message: str, context: Context | None) -> ExitCode:
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return ExitCode.SPILL_FULL if _SPILL.search(message) else ExitCode.OUT_OF_MEMORY
-    if _MEMORY.search(message):
-        return ExitCode.OUT_OF_MEMORY
-    if isinstance(error, duckdb.PermissionException):
-        return ExitCode.SQL_NOT_ALLOWED
-    if isinstance(error, (duckdb.InternalException, duckdb.FatalException)):
-        return ExitCode.INTERNAL_ERROR
-    if context is not None and _NO_SPACE.search(message):
-        return (
-            ExitCode.SPILL_FULL
-            if os.path.normpath(context.spill_dir) in message
-            else ExitCode.EXPORT_VOLUME_FULL
-        )
-    if context is not None and isinstance(error, duckdb.IOException) and _is_ours(message, context):
-        return ExitCode.INTERNAL_ERROR
-    if (
-        isinstance(error, duckdb.IOException)
-        and not _MISSING.search(message)
-        and _UNREACHABLE.search(message)
-    ):
-        return ExitCode.SOURCE_UNREACHABLE
-    if isinstance(error, duckdb.HTTPException):
-        return ExitCode.SOURCE_UNREACHABLE
+    """The first rule that knows the error decides."""
+    for rule in _RULES:
+        code = rule(error, message, context)
+        if code is not None:
+            return code
     return ExitCode.SQL_ERROR if isinstance(error, duckdb.Error) else ExitCode.INTERNAL_ERROR
 
 
-def _is_ours(message: str, context: Context) -> bool:
-    """Whether an error is about a file that the worker writes, which is no fault of the query."""
-    return any(os.path.normpath(path) in message for path in (context.task_dir, context.spill_dir))
+def _memory(error: BaseException, message: str, context: Context | None) -> ExitCode | None:
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ExitCode.SPILL_FULL if _SPILL.search(message) else ExitCode.OUT_OF_MEMORY
+    if isinstance(error, duckdb.InternalException) and _MEMORY.search(message):
+        return ExitCode.OUT_OF_MEMORY
+    return None
+
+
+def _lock_down(error: BaseException, message: str, context: Context | None) -> ExitCode | None:
+    return ExitCode.SQL_NOT_ALLOWED if isinstance(error, duckdb.PermissionException) else None
+
+
+def _engine(error: BaseException, message: str, context: Context | None) -> ExitCode | None:
+    broken = isinstance(error, (duckdb.InternalException, duckdb.FatalException))
+    return ExitCode.INTERNAL_ERROR if broken else None
+
+
+def _own_files(error: BaseException, message: str, context: Context | None) -> ExitCode | None:
+    """Files that the worker writes: a full volume has a reason of its own, anything else is no fault of the
+    query.
+    """
+    if context is None or not isinstance(error, duckdb.IOException):
+        return None
+    spills = os.path.normpath(context.spill_dir) in message
+    if _NO_SPACE.search(message):
+        return ExitCode.SPILL_FULL if spills else ExitCode.EXPORT_VOLUME_FULL
+    return ExitCode.INTERNAL_ERROR if spills or os.path.normpath(context.task_dir) in message else None
+
+
+def _sources(error: BaseException, message: str, context: Context | None) -> ExitCode | None:
+    """What cannot be read, other than what is not there, is the source's fault."""
+    unread = isinstance(error, duckdb.IOException) and _UNREACHABLE.search(message)
+    if isinstance(error, duckdb.HTTPException) or (unread and not _MISSING.search(message)):
+        return ExitCode.SOURCE_UNREACHABLE
+    return None
+
+
+_RULES = (_memory, _lock_down, _engine, _own_files, _sources)

@@ -96,6 +96,8 @@ class Engine:
 
     def _prepare(self) -> Query:
         job, assignment = self._job, self._job.assignment
+        if assignment.export is not None:
+            export.check_name(assignment.export.file_name)
         sources.check(assignment.sources, job.places)
         path = self._partial if assignment.export is not None else None
         context = classify.Context(

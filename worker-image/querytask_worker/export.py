@@ -39,6 +39,16 @@ def copy_options(export: Export) -> str:
     return f"({_OPTIONS[export.format]}, COMPRESSION {export.compression.lower()}, USE_TMP_FILE false)"
 
 
+def check_name(name: str) -> None:
+    """Raises ``ValueError`` unless a file of that name lies in the attempt's directory and is none of the
+    mailbox.
+    """
+    if not name or "/" in name or "\0" in name or name[0] in "._" or name == PARTIAL_NAME:
+        raise ValueError(
+            f"Assignment.export.fileName must be a plain file name of no file of ours, not {name!r}"
+        )
+
+
 def keeps_values(export: Export, types: Iterable[str]) -> bool:
     """Whether the file holds these types' values exactly: Parquet makes doubles of 128-bit integers, and cuts
     intervals.

@@ -10,8 +10,9 @@ this is the second line of defence: the pod is the first.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -19,7 +20,7 @@ import duckdb
 from .classify import syntax_fault
 from .contract import ExitCode
 from .faults import Fault
-from .text import Piece, pieces, words
+from .text import Piece, first_word, pieces, position, words
 
 RULE = "a query must be one SELECT or EXPLAIN, and before it only CREATE TEMP TABLE, VIEW or MACRO"
 
@@ -98,14 +99,15 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Script:
     found = pieces(sql)
     if not found:
         raise Fault(ExitCode.SQL_ERROR, "the SQL must contain a statement: it has none")
-    for tokens in (words(piece.text) for piece in found):
-        if tokens[0] not in QUERY_WORDS | {"EXPLAIN", "CREATE"}:
-            raise _refused(tokens, RULE)
-        _refuse_functions(tokens)
+    for piece in found:
+        with _at(piece, sql):
+            _check_words(words(piece.text))
     for piece in found[:-1]:
-        _check_prelude(connection, piece, sql)
+        with _at(piece, sql):
+            _check_prelude(connection, piece, sql)
     last = found[-1]
-    explains = _check_query(connection, last, sql)
+    with _at(last, sql):
+        explains = _check_query(connection, last, sql)
     return Script(
         prelude=tuple(found[:-1]),
         query=last,
@@ -113,6 +115,25 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Script:
         wrapped=words(last.text)[0] in WRAPPED_WORDS,
         parameters=tuple(_parameters(connection, piece, sql) for piece in found),
     )
+
+
+@contextlib.contextmanager
+def _at(piece: Piece, sql: str) -> Iterator[None]:
+    """A fault of a piece lies where the piece begins, unless it says where."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.position is None:
+            fault.position = position(sql, piece.start + first_word(piece.text))
+        raise
+
+
+def _check_words(tokens: list[str]) -> None:
+    if tokens[0] not in QUERY_WORDS | {"EXPLAIN", "CREATE"}:
+        raise _refused(tokens, RULE)
+    for name, following in itertools.pairwise(tokens):
+        if following == "(" and name in REFUSED_FUNCTIONS:
+            raise Fault(ExitCode.SQL_NOT_ALLOWED, f"the function {name.lower()} is not allowed in a query")
 
 
 def _check_prelude(connection: duckdb.DuckDBPyConnection, piece: Piece, sql: str) -> None:
@@ -144,13 +165,9 @@ def _check_query(connection: duckdb.DuckDBPyConnection, piece: Piece, sql: str) 
 
 
 def _require_query(tokens: list[str], types: list[str]) -> None:
-    if tokens[0] not in QUERY_WORDS:
-        raise _refused(tokens, RULE)
-    _require(
-        types, {"SELECT", "CREATE"} if "PIVOT" in tokens or "PIVOT_WIDER" in tokens else {"SELECT"}, tokens
-    )
-    if types[-1] != "SELECT":
-        raise _refused(tokens, RULE)
+    pivots = {"PIVOT", "PIVOT_WIDER"} & set(tokens)  # of which the parser makes a type and a query
+    _require(types[:-1], {"CREATE"} if pivots else set(), tokens)
+    _require(types[-1:], {"SELECT"}, tokens)
 
 
 def _explained(tokens: list[str]) -> list[str]:
@@ -165,12 +182,6 @@ def _explained(tokens: list[str]) -> list[str]:
 def _require(types: Iterable[str], allowed: set[str], tokens: list[str]) -> None:
     if not set(types) <= allowed:
         raise _refused(tokens, RULE)
-
-
-def _refuse_functions(tokens: list[str]) -> None:
-    for name, following in itertools.pairwise(tokens):
-        if following == "(" and name in REFUSED_FUNCTIONS:
-            raise Fault(ExitCode.SQL_NOT_ALLOWED, f"the function {name.lower()} is not allowed in a query")
 
 
 def _refused(tokens: list[str], rule: str) -> Fault:
@@ -196,7 +207,8 @@ def _parse(
     for other in suspicious:
         tokens = words(other.text)
         if tokens[0] in ("IMPORT", "PRAGMA"):  # the parser runs or rewrites them
-            raise _refused(tokens, RULE)
+            with _at(other, sql):
+                raise _refused(tokens, RULE)
     try:
         return list(connection.extract_statements(piece.text))
     except duckdb.Error as error:

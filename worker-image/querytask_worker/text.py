@@ -93,6 +93,11 @@ def position(sql: str, offset: int) -> str:
     return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
+def first_word(text: str) -> int:
+    """Where a text's first token begins, in characters."""
+    return characters(text, next((offset for offset, _ in duckdb.tokenize(text)), 0))
+
+
 def characters(text: str, byte_offset: int) -> int:
     """The offset in characters of an offset in bytes of UTF-8."""
     return len(text.encode()[:byte_offset].decode("utf-8", "ignore"))

@@ -117,7 +117,7 @@ def test_more_spill_than_the_limit_is_spill_full(run):
     assert fault.code == ExitCode.SPILL_FULL
 
 
-CONTEXT = classify.Context("SELECT 1", Piece("SELECT 1", 0), spill_dir="/spill")
+CONTEXT = classify.Context("SELECT 1", Piece("SELECT 1", 0), spill_dir="/spill", task_dir="/task")
 MESSAGES = [
     (duckdb.IOException('Could not write file "/task/1/export.partial": No space left on device'), 32),
     (duckdb.IOException('Could not write file "/task/1/export.partial": Disk quota exceeded'), 32),
@@ -131,6 +131,8 @@ MESSAGES = [
     (duckdb.HTTPException("Unable to connect"), 40),
     (duckdb.InternalException("assertion failed"), 70),
     (duckdb.FatalException("database has been invalidated"), 70),
+    (duckdb.InvalidInputException("bad allocation: no space left on device"), 10),
+    (duckdb.IOException('Cannot open file "/task/1/export.partial": Read-only file system'), 70),
     (duckdb.PermissionException("no"), 11),
     (duckdb.Error("something"), 10),
     (duckdb.InternalException("Parquet writer: 1966088 compressed page size out of range"), 30),

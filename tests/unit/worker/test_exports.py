@@ -77,6 +77,12 @@ def test_strange_file_names_are_only_names(run, name: str):
     assert (ran.directory / name).read_bytes() == b"a\n1\n"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "_manifest.json", ".hidden", "export.partial"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str):
+    with pytest.raises(ValueError, match="must be a plain file name"):
+        export.check_name(name)
+
+
 def test_nothing_but_the_file_and_the_manifest_is_left(run):
     ran = run(SQL, export=PARQUET)
     assert {path.name for path in ran.directory.iterdir()} == {"out.parquet", "_manifest.json"}

@@ -137,6 +137,20 @@ def test_everything_else_is_refused_and_named(refusal, sql: str, named: str):
     assert fault.message.startswith(f"{named} is not allowed")
 
 
+@pytest.mark.parametrize(
+    ("sql", "where"),
+    [
+        ("SELECT 1; -- ä\n  COPY t TO 'x'", "2:3"),
+        ("/* ä */ IMPORT DATABASE 'x'", "1:9"),
+        ("CREATE TEMP TABLE a AS SELECT 1;\nCREATE VIEW v AS SELECT 1; SELECT 1", "2:1"),
+        ("SELECT 1;\nSELECT * FROM enable_logging()", "2:1"),
+        ("SELECT 1; SELECT 2", "1:1"),
+    ],
+)
+def test_what_is_refused_has_a_place(refusal, sql: str, where: str):
+    assert refusal(sql).position == where
+
+
 @pytest.mark.parametrize("sql", REFUSED_CALLS)
 def test_functions_that_write_or_run_text_are_refused(refusal, sql: str):
     assert refusal(sql).code == ExitCode.SQL_NOT_ALLOWED
