@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from querytask.api.metadata import condition
 from querytask.api.task import QueryTask
 from querytask.core.conclusion import Asked
 from querytask.core.podstate import PodState
 from querytask.names import Condition, Phase, Reason
-from querytask_worker.contract import Manifest, Outcome, Progress
+from querytask_worker.contract import Error, Manifest, Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Memory:
     message: str | None = None
     queued_at: dt.datetime | None = None
     completed_at: dt.datetime | None = None
+    error: Error | None = None
+    cancel_step: str | None = None
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    """As the status has them."""
     attempt: int = 0
     first_granted_at: dt.datetime | None = None
     granted_at: dt.datetime | None = None

@@ -151,8 +151,13 @@ def remembered(o: Observed, now: dt.datetime) -> TaskStatus:
     memory = o.memory
     phase, reason = Phase(str(memory.phase)), conclusion.reason(str(memory.reason))
     message, at = memory.message or "", memory.completed_at
-    end = conclusion.failed(reason, message, at) if phase is Phase.FAILED else End(phase, reason, message, at)
+    position = memory.error.position if memory.error else None
+    end = End(phase, reason, message, at, cancel_step=_step(memory.cancel_step))
+    if phase is Phase.FAILED:
+        end = conclusion.failed(reason, message, at, position=position)
     status = finished(o, now, end)
+    if memory.statistics:
+        status = status.model_copy(update={"statistics": Statistics.model_validate(memory.statistics)})
     if end.phase is not Phase.SUCCEEDED or o.task.spec.export is None:
         return status
     return status.model_copy(update={"export": ExportStatus(state=ExportState.EXPIRED)})
@@ -239,10 +244,14 @@ def _conditions(o: Observed, status: TaskStatus, now: dt.datetime) -> tuple[ApiC
 
 def _scheduled(o: Observed, status: TaskStatus, over: bool) -> bool:
     """Whether the current attempt has a pod that nobody holds back; at the end, whether it had one."""
-    pod = o.pod if over or o.stage is Stage.LIVE else None
-    if pod is not None:
-        return not pod.gated
-    return status.reason is Reason.POD_PENDING or status.started_at is not None
+    started, pod, old = status.started_at is not None, o.pod, o.task.status
+    if not over:
+        alive = pod if o.stage is Stage.LIVE else None
+        return started or (status.reason is Reason.POD_PENDING if alive is None else not alive.gated)
+    before = condition(old.conditions, Condition.SCHEDULED)
+    if before is not None and old.attempt == o.attempt:
+        return started or before.true
+    return started or (pod is not None and not pod.gated)
 
 
 def _exported(o: Observed, over: bool, published: bool, reason: str) -> tuple[bool | None, str]:
@@ -375,6 +384,10 @@ def _cancel(o: Observed, now: dt.datetime, step: CancelStep) -> CancelStatus:
         reason=bounds.text(reason, bounds.CANCEL_REASON) if reason else None,
         step=step,
     )
+
+
+def _step(text: str | None) -> CancelStep | None:
+    return CancelStep(text) if text in set(CancelStep) else None
 
 
 def _cancelled(o: Observed, now: dt.datetime, end: End, completed: dt.datetime) -> CancelStatus | None:
