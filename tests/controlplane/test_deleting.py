@@ -94,7 +94,7 @@ def test_the_same_name_again_is_another_task(shared: Site) -> None:
 
 
 def test_deleted_and_created_anew_while_the_operator_is_away(site: Site) -> None:
-    """The operator finds an object of the same name with another uid: it closes the old row and runs the new."""
+    """The operator finds an object of the same name with another uid: it closes the old row, runs the new."""
     operator = site.operator()
     first = site.submit("hang", name="phoenix")
     site.reaches("phoenix", "Running")
@@ -127,7 +127,7 @@ def test_a_finished_task_that_is_deleted_keeps_its_end(scene: str, phase: str, s
     shared.reaches(name, phase)
     shared.row(task, phase)
     shared.delete(names.TASK_PLURAL, name)
-    shared.sees(lambda: name not in shared.observer.tasks, "the object is gone")
+    shared.gone(task)
 
     def look() -> bool:
         row = shared.history.task(task["metadata"]["uid"])

@@ -12,8 +12,7 @@ from tests.controlplane.kit.waiting import always, until
 
 def _gone(site: Site, task: Json) -> dict[str, object]:
     """Wait until the object is gone and the history knows it; the row."""
-    name = task["metadata"]["name"]
-    site.sees(lambda: name not in site.observer.tasks, f"{name} is gone")
+    site.gone(task)
     uid = task["metadata"]["uid"]
 
     def look() -> dict[str, object] | None:

@@ -249,6 +249,16 @@ class Site:
         uid = task["metadata"]["uid"]
         self.sees(lambda: not self.observer.pods_of(uid), f"no pod of {task['metadata']['name']} is left")
 
+    def gone(self, task: Json) -> None:
+        """Wait until a task's object was seen, and is gone."""
+        name, uid = task["metadata"]["name"], task["metadata"]["uid"]
+
+        def look() -> bool:
+            there = self.observer.tasks.get(name, {}).get("metadata", {}).get("uid") == uid
+            return uid in self.observer.versions and not there
+
+        self.sees(look, f"the object {name} is gone")
+
     def row(self, task: Json, phase: str, *, timeout: float = TIMEOUT) -> dict[str, Any]:
         """Wait until the history has a task in ``phase``; its row."""
         uid = task["metadata"]["uid"]
