@@ -6,6 +6,7 @@ that was started for the tests is ended after them.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -87,7 +88,10 @@ def start_setup() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     SETUP_LOG.parent.mkdir(exist_ok=True)
     log = SETUP_LOG.open("wb")
     command = ["nice", "make", "--no-print-directory", "setup"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL), log
+    setup = subprocess.Popen(
+        command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    return setup, log
 
 
 def wait_for_setup(setup: subprocess.Popen[bytes]) -> bool:
@@ -112,7 +116,7 @@ def show(offset: int) -> int:
 def end(setup: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     """Ends a set-up that is still going on because something else failed."""
     if setup.poll() is None:
-        setup.terminate()
+        os.killpg(setup.pid, signal.SIGTERM)
         setup.wait()
     log.close()
 

@@ -3,12 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cluster.harness.binary import Say
 from cluster.harness.commands import run, succeeds
-from cluster.harness.errors import PrerequisiteError
+from cluster.harness.errors import CommandError, PrerequisiteError
 
 # The program that shows that a package is there, whoever installed it.
 PACKAGES = {
@@ -48,13 +48,23 @@ def install(report: Say) -> None:
         raise PrerequisiteError(f"these packages (by Debian's names) must be installed, by root: {names}")
     report(f"installing Debian's packages {names} (usually 40 s)")
     with services_stay_off():
-        apt("update", "--quiet")
+        update()
         apt("install", "--yes", "--quiet", "--no-install-recommends", *packages)
 
 
 def apt(*arguments: str) -> str:
     """apt-get without questions."""
     return run(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *arguments], seconds=1800)
+
+
+def update() -> None:
+    """Fetches the lists of packages.
+
+    A source of the machine that does not answer need not be one that is used, so a failure is none yet: what is
+    really missing shows in the step that comes next.
+    """
+    with suppress(CommandError):
+        apt("update", "--quiet")
 
 
 @contextmanager
@@ -81,7 +91,7 @@ def program_of(package: str, path: str, target: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if not succeeds(["apt-cache", "show", package]):
-        apt("update", "--quiet")
+        update()
     # apt fetches as a user of its own where it can, and warns where that one may not write; as root it just
     # does.
     run(["apt-get", "-o", "APT::Sandbox::User=root", "download", "--quiet", package], cwd=folder, seconds=600)

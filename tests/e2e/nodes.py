@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from cluster.harness import Node
 from cluster.images import IMAGES, BuiltImage, build
 
 NAMESPACE = "default"
+# With another cluster the machine need not be one that can have a node.
+EMBEDDED = (os.environ.get("CLUSTER") or "embedded") == "embedded"
 RESTRICTED_POD = {
     "runAsNonRoot": True,
     "runAsUser": 65532,

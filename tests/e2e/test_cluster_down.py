@@ -10,7 +10,9 @@ import pytest
 from cluster.harness import Node
 from cluster.harness.pause import IMAGE as PAUSE
 from cluster.harness.record import Record
-from tests.e2e.nodes import Kubectl, claim, enforce_restricted, eventually, lines, pod, traces
+from tests.e2e.nodes import EMBEDDED, Kubectl, claim, enforce_restricted, eventually, lines, pod, traces
+
+pytestmark = pytest.mark.skipif(not EMBEDDED, reason="another cluster was chosen with CLUSTER")
 
 
 @pytest.fixture

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.harness import Node
-from tests.e2e.nodes import Kubectl, claim, enforce_restricted, eventually, pod, python, worker_image
+from tests.e2e.nodes import (
+    EMBEDDED,
+    Kubectl,
+    claim,
+    enforce_restricted,
+    eventually,
+    pod,
+    python,
+    worker_image,
+)
+
+pytestmark = pytest.mark.skipif(not EMBEDDED, reason="another cluster was chosen with CLUSTER")
 
 WRITE_AND_LINK = """
 import os
