@@ -60,8 +60,8 @@ def apt(*arguments: str) -> str:
 def update() -> None:
     """Fetches the lists of packages.
 
-    A source of the machine that does not answer need not be one that is used, so a failure is none yet: what is
-    really missing shows in the step that comes next.
+    A source of the machine that does not answer need not be one that is used, so a failure is none yet: what
+    is really missing shows in the step that comes next.
     """
     with suppress(CommandError):
         apt("update", "--quiet")
