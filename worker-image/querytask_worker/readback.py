@@ -20,7 +20,9 @@ from .contract import Column, Export, Preview
 from .execution import Execution
 from .text import quote_text
 
-MAX_OBJECT_BYTES = 1024**3
+LINE_BYTES = 1024**2
+"""What a line of text is expected to fit into: a reader takes twice as much memory."""
+MOST_LINE_BYTES = 1024**3
 """A single line of text beyond this is not read back."""
 
 _PLAIN = re.compile(
@@ -43,16 +45,34 @@ def read(
     """
     if not rows or not limit:
         return Preview((), rows > 0)
-    try:
-        cells = _READERS[export.format](execution, task_id, path, export, columns, limit)
-        return preview.build(cells, more=rows > limit)
-    except (duckdb.Error, MemoryError, ValueError, RecursionError) as error:
-        execution.log.warning("no preview: the head of the file could not be read back", error=str(error))
-        return Preview((), True)
+    failure: Exception | None = None
+    for line_bytes in _bounds(path, export):
+        try:
+            cells = _READERS[export.format](execution, task_id, path, export, columns, limit, line_bytes)
+            return preview.build(cells, more=rows > limit)
+        except (duckdb.Error, MemoryError, ValueError, RecursionError) as error:
+            failure = error
+    execution.log.warning("no preview: the head of the file could not be read back", error=str(failure))
+    return Preview((), True)
+
+
+def _bounds(path: str, export: Export) -> Sequence[int]:
+    """How long a line may be: as is usual, and then as long as it can be in a file of this size."""
+    if export.format == "Parquet":
+        return (0,)
+    # a compressed file may hold lines far longer than itself
+    longest = max(16 * LINE_BYTES, os.stat(path).st_size + 1)
+    return (LINE_BYTES, min(longest, MOST_LINE_BYTES))
 
 
 def _parquet(
-    execution: Execution, task_id: str, path: str, export: Export, columns: Sequence[Column], limit: int
+    execution: Execution,
+    task_id: str,
+    path: str,
+    export: Export,
+    columns: Sequence[Column],
+    limit: int,
+    _: int,
 ) -> Iterable[Sequence[str | None]]:
     cells = preview.row_expression([column.type for column in columns])
     names = preview.alias_list(preview.names_of(len(columns)))
@@ -63,20 +83,34 @@ def _parquet(
 
 
 def _csv(
-    execution: Execution, task_id: str, path: str, export: Export, columns: Sequence[Column], limit: int
+    execution: Execution,
+    task_id: str,
+    path: str,
+    export: Export,
+    columns: Sequence[Column],
+    limit: int,
+    line_bytes: int,
 ) -> Iterable[Sequence[str | None]]:
     names = preview.names_of(len(columns))
     cells = ", ".join(_csv_cell(name, column.type) for name, column in zip(names, columns, strict=True))
-    declared = ", ".join(f"{name}: 'VARCHAR'" for name in names)
-    options = (
-        "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
-        f"allow_quoted_nulls = false, compression = {quote_text(_spelled(export))}, "
-        f"columns = {{{declared}}}, max_line_size = {_line_bytes(path)}"
-    )
-    rows = execution.run(
-        task_id, f"SELECT [{cells}] FROM read_csv({quote_text(path)}, {options}) LIMIT {limit}"
-    )
+    options = "header = true, delim = ',', quote = '\"', escape = '\"', allow_quoted_nulls = false"
+    source = _lines(path, export, names, options, line_bytes)
+    rows = execution.run(task_id, f"SELECT [{cells}] FROM {source} LIMIT {limit}")
     return [row[0] for row in rows]
+
+
+def _lines(path: str, export: Export, names: Sequence[str], options: str, line_bytes: int) -> str:
+    """The file as a table of texts.
+
+    The buffer is named, for the reader's own is sixteen lines long. Not `parallel`, for that reader leaves out,
+    without a word, a line that is longer than two buffers.
+    """
+    declared = ", ".join(f"{name}: 'VARCHAR'" for name in names)
+    return (
+        f"read_csv({quote_text(path)}, auto_detect = false, parallel = false, {options}, "
+        f"columns = {{{declared}}}, compression = {quote_text(export.compression.lower())}, "
+        f"max_line_size = {line_bytes}, buffer_size = {2 * line_bytes})"
+    )
 
 
 def _csv_cell(name: str, type_name: str) -> str:
@@ -89,15 +123,18 @@ def _csv_cell(name: str, type_name: str) -> str:
 
 
 def _json(
-    execution: Execution, task_id: str, path: str, export: Export, columns: Sequence[Column], limit: int
+    execution: Execution,
+    task_id: str,
+    path: str,
+    export: Export,
+    columns: Sequence[Column],
+    limit: int,
+    line_bytes: int,
 ) -> Iterable[Sequence[str | None]]:
-    options = (
-        f"format = 'newline_delimited', compression = {quote_text(_spelled(export))}, "
-        f"maximum_object_size = {_line_bytes(path)}"
-    )
-    rows = execution.run(
-        task_id, f"SELECT json FROM read_json_objects({quote_text(path)}, {options}) LIMIT {limit}"
-    )
+    # not by the JSON reader, which takes 32 MiB at least; a line of JSON holds no control character
+    options = "header = false, delim = '\x01', quote = '', escape = '', new_line = '\\n'"
+    source = _lines(path, export, ["line"], options, line_bytes)
+    rows = execution.run(task_id, f"SELECT line FROM {source} LIMIT {limit}")
     return [_json_cells(row[0], columns) for row in rows]
 
 
@@ -132,16 +169,6 @@ def _json_text(value: Any, type_name: str = "") -> str | None:
     if isinstance(value, str) and type_name.startswith("TIMESTAMP"):
         value = preview.iso_time(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _spelled(export: Export) -> str:
-    return export.compression.lower()
-
-
-def _line_bytes(path: str) -> int:
-    """What a reader must be ready for: a compressed file may hold lines far longer than itself."""
-    size = os.stat(path).st_size
-    return min(max(16 * 1024 * 1024, size), MAX_OBJECT_BYTES)
 
 
 _READERS = {"Parquet": _parquet, "CSV": _csv, "JSON": _json}
