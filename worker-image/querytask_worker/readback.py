@@ -102,8 +102,8 @@ def _csv(
 def _lines(path: str, export: Export, names: Sequence[str], options: str, line_bytes: int) -> str:
     """The file as a table of texts.
 
-    The buffer is named, for the reader's own is sixteen lines long. Not `parallel`, for that reader leaves out,
-    without a word, a line that is longer than two buffers.
+    The buffer is named, for the reader's own is sixteen lines long. Not `parallel`, for that reader leaves
+    out, without a word, a line that is longer than two buffers.
     """
     declared = ", ".join(f"{name}: 'VARCHAR'" for name in names)
     return (
