@@ -109,6 +109,11 @@ class WorkQueue(Generic[K]):
         """Nothing is ready and nothing is being worked on."""
         return not self._ready and not self._working
 
+    @property
+    def timers(self) -> int:
+        """How many timers are kept, those included that count no more."""
+        return len(self._timers)
+
     def oldest_seconds(self) -> float:
         """How long the first ready key has waited for a worker, in seconds; 0 when none waits."""
         return self._clock() - self._added[self._ready[0]] if self._ready else 0.0
