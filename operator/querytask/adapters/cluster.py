@@ -51,7 +51,8 @@ async def load_configuration() -> Configuration:
             loader.load_and_set(configuration)
         else:
             load: Any = kube_config.load_kube_config
-            await load(client_configuration=configuration)
+            # named here: the library reads the variable when it is imported
+            await load(config_file=os.environ.get("KUBECONFIG"), client_configuration=configuration)
     except Exception as error:  # the loaders raise anything from ConfigException to TypeError
         raise errors.SettingsError(
             f"the API server must be reachable from a pod or by KUBECONFIG: {error}"
