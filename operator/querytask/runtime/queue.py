@@ -35,7 +35,7 @@ class WorkQueue(Generic[K]):
         self._waiting: set[K] = set()
         self._working: dict[K, float] = {}
         self._again: set[K] = set()
-        self._due: dict[K, float] = {}
+        self._due: dict[K, tuple[float, int]] = {}
         self._timers: list[tuple[float, int, K]] = []
         self._failures: dict[K, int] = {}
         self._added: dict[K, float] = {}
@@ -57,13 +57,14 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Let ``key`` be worked on in ``seconds``, unless it was already to come earlier."""
-        due = self._clock() + seconds
-        if key in self._waiting or self._due.get(key, due + 1) <= due:
+        due, known = self._clock() + seconds, self._due.get(key)
+        if key in self._waiting or (known is not None and known[0] <= due):
             return
-        self._due[key] = due
-        heapq.heappush(self._timers, (due, next(self._order), key))
+        order = next(self._order)
+        self._due[key] = (due, order)
+        heapq.heappush(self._timers, (due, order, key))
         if len(self._timers) > 2 * len(self._due) + SPARE_TIMERS:
-            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
+            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[:2]]
             heapq.heapify(self._timers)
         self._wake.set()
 
@@ -125,8 +126,8 @@ class WorkQueue(Generic[K]):
     def _promote(self) -> None:
         now = self._clock()
         while self._timers and self._timers[0][0] <= now:
-            due, _, key = heapq.heappop(self._timers)
-            if self._due.get(key) == due:
+            due, order, key = heapq.heappop(self._timers)
+            if self._due.get(key) == (due, order):
                 self.add(key)
 
     async def _sleep(self) -> None:

@@ -12,23 +12,13 @@ from querytask.api.bounds import size
 from querytask.api.task_status import STATUS_BYTES, TaskStatus
 from querytask.core.decide import decide
 from querytask.core.observed import Memory, Observed, Stage
+from querytask.core.phases import may_follow
 from querytask.core.plan import Plan, SlotUse
 from querytask.names import RETRIED_REASONS, TERMINAL_PHASES, Phase, Reason
 from tests import builders as make
 from tests.unit.core.strategies import worlds
 
 NOW, SETTINGS = make.NOW, make.settings()
-DRAWN: dict[Phase | None, set[Phase]] = {
-    None: set(Phase),
-    Phase.QUEUED: set(Phase),
-    Phase.RUNNING: {Phase.RUNNING, Phase.QUEUED, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLING},
-    Phase.CANCELLING: {Phase.CANCELLING, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED},
-    Phase.SUCCEEDED: {Phase.SUCCEEDED},
-    Phase.FAILED: {Phase.FAILED},
-    Phase.CANCELLED: {Phase.CANCELLED},
-}
-"""The state machine: from a phase to those that may follow it, itself among them."""
-
 PROMISES: list[Callable[[Observed, Plan], None]] = []
 
 
@@ -51,7 +41,8 @@ def there_is_always_an_answer_that_the_schema_takes(o: Observed, plan: Plan):
 def only_the_edges_that_are_drawn_are_taken(o: Observed, plan: Plan):
     """No step leaves the state machine; a running task is queued again only to be tried once more."""
     if o.task.status.phase is not Phase.RUNNING or o.memory.phase != Phase.CANCELLED:  # no step ends there
-        assert plan.status.phase in DRAWN[o.task.status.phase]
+        assert plan.status.phase is not None
+        assert may_follow(o.task.status.phase, plan.status.phase)
     if (o.task.status.phase, plan.status.phase) == (Phase.RUNNING, Phase.QUEUED):
         assert plan.status.reason is Reason.BACKING_OFF or o.stage not in (Stage.LIVE, Stage.ENDED)
 
@@ -142,7 +133,7 @@ def a_finish_time_lies_between_creation_and_now(o: Observed, plan: Plan):
         assert o.created_at <= done <= NOW
 
 
-many = examples(max_examples=250, deadline=None, derandomize=True, database=None)
+many = examples(max_examples=80, deadline=None, derandomize=True, database=None)
 
 
 @many

@@ -18,7 +18,7 @@ DOCUMENTS = st.recursive(
     max_leaves=12,
 )
 OBJECTS = st.dictionaries(KEYS, DOCUMENTS, max_size=4)
-many = examples(max_examples=200, deadline=None, derandomize=True, database=None)
+many = examples(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def rfc7386(target: Any, patch: Any) -> Any:
