@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
 
 def _is_news(record: logging.LogRecord) -> bool:
     """That kopf leaves the signals alone is what we want of it, and no warning."""
-    return "OS signals are ignored" not in record.msg
+    return "OS signals are ignored" not in str(record.msg)
 
 
 def configure(level: str) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +32,13 @@ class _Sources:
 
 
 class Scrape:
-    """Answers from the start on; the gauges of the history follow once it is open."""
+    """Answers from the start on; the gauges of the history follow once it is open. ``unix_time`` is the wall
+    clock in seconds."""
 
-    def __init__(self, metrics: Metrics, queue: WorkQueue[Key]) -> None:
-        self._metrics, self._queue = metrics, queue
+    def __init__(
+        self, metrics: Metrics, queue: WorkQueue[Key], unix_time: Callable[[], float] = time.time
+    ) -> None:
+        self._metrics, self._queue, self._unix_time = metrics, queue, unix_time
         self._sources: _Sources | None = None
 
     def watch(self, store: Store, slots: Slots, volume: ExportsVolume, history: Path) -> None:
@@ -65,7 +69,7 @@ class Scrape:
         for phase, figures in found.items():
             counts[phase] = figures.count
             if phase in ages:
-                ages[phase] = max(0.0, time.time() - figures.oldest_since.timestamp())
+                ages[phase] = max(0.0, self._unix_time() - figures.oldest_since.timestamp())
         return counts, ages
 
     async def _volumes(self, sources: _Sources) -> tuple[dict[str, int], dict[str, int]]:
