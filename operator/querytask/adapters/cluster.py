@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies_environment
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -78,6 +79,9 @@ class Cluster:
     def __init__(
         self, configuration: Configuration, namespace: str, *, watcher: Watcher | None = None
     ) -> None:
+        # The client would look for proxies, and for a .netrc, anew at every call, which takes longer than the
+        # call itself.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
         self._api = ApiClient(configuration)
         self._api.user_agent = "querytask-operator"
         self._namespace = namespace
