@@ -21,6 +21,14 @@ from .text import Edit, Piece, before_edits, characters, position
 EXCERPT_CHARACTERS = 80
 """How much of a line is shown with an error."""
 
+_WANTED = {
+    ExitCode.OUT_OF_MEMORY: "the query needs more memory than spec.resources.memory allows: ",
+    ExitCode.SPILL_FULL: "the query needs more disk than spec.resources.spill allows: ",
+    ExitCode.EXPORT_VOLUME_FULL: "the exports volume is full: ",
+}
+"""What stands before DuckDB's own words where a user can do something about it, or their administrator."""
+_ADVICE = re.compile(r"(?:\n\nPossible solutions:|\nThis limit was set by the).*", re.DOTALL)
+"""What DuckDB says to change: settings that no query may change."""
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|file too large", re.IGNORECASE)
 _MEMORY = re.compile(r"bad allocation|bad_alloc|compressed page size out of range", re.IGNORECASE)
 """The last is what DuckDB's Parquet writer makes of a compressor that gets no memory."""
@@ -64,19 +72,19 @@ def fault(error: BaseException, context: Context) -> Fault:
     if isinstance(error, Fault):
         return error
     if isinstance(error, MemoryError):
-        return Fault(ExitCode.OUT_OF_MEMORY, "out of memory in the engine process")
+        return Fault(ExitCode.OUT_OF_MEMORY, _WANTED[ExitCode.OUT_OF_MEMORY] + "no more was to be had")
     if isinstance(error, OSError):
         return os_fault(error)
     message, offset = _message(error)
     code = _code(error, message, context)
     where = _position(offset, context) if code == ExitCode.SQL_ERROR else None
-    return Fault(code, message + _excerpt(context.sql, where), position=where)
+    return Fault(code, _WANTED.get(code, "") + message + _excerpt(context.sql, where), position=where)
 
 
 def os_fault(error: OSError) -> Fault:
     """The fault of a file operation of the worker itself, below the mailbox."""
     if _NO_SPACE.search(str(error)):
-        return Fault(ExitCode.EXPORT_VOLUME_FULL, f"the exports volume is full: {error}")
+        return Fault(ExitCode.EXPORT_VOLUME_FULL, f"{_WANTED[ExitCode.EXPORT_VOLUME_FULL]}{error}")
     return Fault(ExitCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
 
 
@@ -89,7 +97,7 @@ def _message(error: BaseException) -> tuple[str, int | None]:
     except (ValueError, KeyError, TypeError):
         return text, None
     offset = details.get("position", "")
-    message = message.partition("\n\nPossible solutions:")[0]  # they are settings that no query may change
+    message = _ADVICE.sub("", message)
     return f"{head.rstrip(': ') or kind + ' Error'}: {message}", int(offset) if str(
         offset
     ).isdecimal() else None
