@@ -4,7 +4,6 @@ tests do."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def uninstall(kube: Kube, name: str) -> None:
     kube.helm("uninstall", name, "--wait", "--ignore-not-found")
 
 
-def _images() -> Mapping[str, Any]:
+def _images() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part, prefix in (("operator", "image"), ("worker", "worker__image")):
         repository, _, tag = image(part).rpartition(":")

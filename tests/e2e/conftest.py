@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from scripts import lake, release
+from tests.controlplane.kit import logscan
 from tests.e2e.kit import installing, report
 from tests.e2e.kit.site import Site
 from tests.e2e.kit.watch import Witness, watching
@@ -23,17 +24,20 @@ from tests.e2e.kit.watch import Witness, watching
 SITES = pytest.StashKey[list[Site]]()
 WITNESSES = pytest.StashKey[list[Witness]]()
 SMALL_CLASS = "querytask-small"
+Temporary = pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def cleanup() -> Iterator[ExitStack]:
-    """What is to be undone at the very end, the last first."""
+def cleanup(request: pytest.FixtureRequest) -> Iterator[ExitStack]:
+    """What is to be undone at the very end, the last first; then every namespace must be gone."""
     with ExitStack() as stack:
         yield stack
+    for made in request.session.stash.get(SITES, []):
+        installing.wait_until_gone(made.kube)
 
 
 @pytest.fixture(scope="session")
-def site(cleanup: ExitStack, request: pytest.FixtureRequest) -> Site:
+def site(cleanup: ExitStack, request: pytest.FixtureRequest, tmp_path_factory: Temporary) -> Iterator[Site]:
     """The installation that most tests use, with the source ``flights``."""
     made = begin(cleanup, request, "main")
     release.crds(made.kube)
@@ -41,11 +45,12 @@ def site(cleanup: ExitStack, request: pytest.FixtureRequest) -> Site:
     lake.load(made.kube, release.image("worker"))
     made.kube("apply", "-f", str(release.example_files()[1]))
     made.kube("wait", "querysource/flights", "--for=condition=Ready", "--timeout=60s")
-    return made
+    yield made
+    assert unexpected_in_log(made, tmp_path_factory) == []
 
 
 @pytest.fixture(scope="session")
-def small(cleanup: ExitStack, request: pytest.FixtureRequest) -> Site:
+def small(cleanup: ExitStack, request: pytest.FixtureRequest, tmp_path_factory: Temporary) -> Iterator[Site]:
     """One slot, and an exports volume that is soon full."""
     made = begin(cleanup, request, "small")
     if not installing.has_storage_class(made.kube, SMALL_CLASS):
@@ -53,7 +58,15 @@ def small(cleanup: ExitStack, request: pytest.FixtureRequest) -> Site:
     release.crds(made.kube)
     exports = {"storageClass": SMALL_CLASS, "size": "60Mi"}
     cleanup.enter_context(installing.installed(made, exports=exports, settings={"maxRunning": 1}))
-    return made
+    yield made
+    assert unexpected_in_log(made, tmp_path_factory) == []
+
+
+def unexpected_in_log(site: Site, temporary: Temporary) -> list[str]:
+    """What nobody expects in the log of an operator that has done its work, whatever users did."""
+    file = temporary.mktemp("log") / site.namespace
+    file.write_text(site.kube("logs", site.operator))
+    return logscan.unexpected(file)
 
 
 def begin(cleanup: ExitStack, request: pytest.FixtureRequest, purpose: str) -> Site:

@@ -26,7 +26,7 @@ SETTINGS = {
 
 @contextmanager
 def namespace(purpose: str) -> Iterator[Kube]:
-    """A new namespace that takes restricted pods only; it goes, with every claim in it."""
+    """A new namespace that takes restricted pods only; in the end it is told to go, with every claim in it."""
     kube = kubectl.from_environment(f"querytask-e2e-{purpose}-{secrets.token_hex(3)}")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": kube.namespace, "labels": labels}
@@ -34,7 +34,12 @@ def namespace(purpose: str) -> Iterator[Kube]:
     try:
         yield kube
     finally:
-        kube("delete", "namespace", kube.namespace, "--timeout=90s", timeout=120)
+        kube("delete", "namespace", kube.namespace, "--wait=false")
+
+
+def wait_until_gone(kube: Kube) -> None:
+    """Wait until a namespace that was told to go is gone."""
+    kube("wait", f"namespace/{kube.namespace}", "--for=delete", "--timeout=120s", timeout=150)
 
 
 @contextmanager

@@ -31,10 +31,15 @@ class Witness:
         self.faults: list[str] = []
         self._pods: dict[str, dict[str, Json]] = defaultdict(dict)
         self._tasks: dict[str, Version] = {}
+        self._phases: dict[str, list[str]] = defaultdict(list)
 
     def pods_of(self, uid: str) -> set[str]:
         """The uids of all pods that the task of that uid has ever had."""
         return set(self._pods[uid])
+
+    def phases(self, uid: str) -> list[str]:
+        """The phases that the task of that uid went through, in their order."""
+        return list(self._phases[uid])
 
     def pod(self, kind: str, pod: Json) -> None:
         """A watch event of a pod."""
@@ -52,6 +57,8 @@ class Witness:
         if old is not None:
             self.faults += [f"task {name}: {fault}" for fault in of_change(old, version, gap=False)]
         self._tasks[uid] = version
+        if self._phases[uid][-1:] != [version.phase]:
+            self._phases[uid].append(version.phase)
 
 
 @contextmanager
