@@ -8,6 +8,7 @@ operator is never stopped (``shared``). Both fail a test whose objects or whose 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 
 from cluster.harness import ControlPlane
-from tests.controlplane.kit.chart import Chart
+from tests.controlplane.kit.chart import ROOT, Chart
 from tests.controlplane.kit.loop import LoopThread
+from tests.controlplane.kit.operator import base_environment
 from tests.controlplane.kit.site import Site
+from tests.controlplane.kit.zygote import Zygote
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -62,6 +65,16 @@ def chart() -> Chart:
     return Chart.render()
 
 
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """Where the operators of sites of their own are forked; that of ``shared`` is executed, as the image
+    does."""
+    folder = tmp_path_factory.mktemp("zygote")
+    roots = base_environment()["PYTHONPATH"] + os.pathsep + str(ROOT)
+    with Zygote(folder / "socket", base_environment() | {"PYTHONPATH": roots}, ROOT) as found:
+        yield found
+
+
 Sites = Callable[..., Site]
 
 
@@ -71,6 +84,7 @@ def sites(
     namespace_names: Iterator[str],
     loop: LoopThread,
     chart: Chart,
+    zygote: Zygote,
     tmp_path: Path,
 ) -> Iterator[Sites]:
     """Makes installations, each in a namespace of its own: ``sites(max_running=1)``."""
@@ -79,7 +93,7 @@ def sites(
 
         def make(plane: ControlPlane = control_plane, **settings: Any) -> Site:
             name = new_namespace(plane, namespace_names)
-            site = Site(plane, loop, chart, name, tmp_path / name, settings).open()
+            site = Site(plane, loop, chart, name, tmp_path / name, settings, zygote).open()
             made.append(stack.enter_context(closing(site)))
             return site
 

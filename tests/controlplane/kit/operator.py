@@ -20,27 +20,28 @@ from tests.controlplane.kit import logscan
 from tests.controlplane.kit.chart import ROOT
 from tests.controlplane.kit.client import Json
 from tests.controlplane.kit.waiting import until
+from tests.controlplane.kit.zygote import DIE_WITH_US, Forked, Zygote
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 _PORT = re.compile(r"Probes and metrics are on port (\d+)")
-_DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # however the thread of the test ends
 
 
 class OperatorProcess:
-    """One process; ``log`` is the file of its standard error."""
+    """One process; ``log`` is the file of its standard error. With ``zygote`` it is forked there."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, allowed: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        allowed: Sequence[str] = (),
+        *,
+        zygote: Zygote | None = None,
+    ) -> None:
         self.log, self.allowed = log, list(allowed)
-        self._scanned = False
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [*_DIE_WITH_US, sys.executable, "-m", "querytask"],
-                env=_base() | dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
+        log.touch()
+        whole = base_environment() | dict(environment)
+        self.process = Forked(zygote.path, whole, log) if zygote is not None else _execute(whole, log)
 
     # its life
 
@@ -128,7 +129,19 @@ class OperatorProcess:
         return f"the operator's log {self.log} ends:\n{logscan.tail(self.log)}"
 
 
-def _base() -> dict[str, str]:
+def base_environment() -> dict[str, str]:
+    """What every process needs to find Python and the operator."""
     roots = os.pathsep.join(str(ROOT / name) for name in ("operator", "worker-image"))
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
     return kept | {"PYTHONPATH": roots, "PYTHONUNBUFFERED": "1"}
+
+
+def _execute(environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [*DIE_WITH_US, sys.executable, "-m", "querytask"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )

@@ -26,6 +26,7 @@ from tests.controlplane.kit.loop import LoopThread
 from tests.controlplane.kit.observer import Observer
 from tests.controlplane.kit.operator import OperatorProcess
 from tests.controlplane.kit.waiting import until
+from tests.controlplane.kit.zygote import Zygote
 
 SHORT_CLOCKS: dict[str, Any] = {
     "resync_seconds": 2,
@@ -53,6 +54,8 @@ class Site:
     namespace: str
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    zygote: Zygote | None = None
+    """Where operators are forked; without one they are executed."""
     operators: list[OperatorProcess] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
     """Patterns of log lines that this test expects, beside those that are always allowed."""
@@ -101,7 +104,7 @@ class Site:
         """A new operator process; with ``ready`` it comes back when it is ready."""
         environment = self.environment(kubeconfig=kubeconfig, **overrides)
         log = self.folder / f"operator-{next(self.numbers)}.log"
-        operator = OperatorProcess(environment, log, self.allowed)
+        operator = OperatorProcess(environment, log, self.allowed, zygote=self.zygote)
         self.operators.append(operator)
         return operator.wait_ready() if ready else operator
 
