@@ -18,6 +18,7 @@ from querytask import metrics
 
 Checks = Callable[[], Awaitable[dict[str, str]]]
 """Names of the checks, each with what is wrong; an empty text where nothing is."""
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ class Probes:
 async def serve(probes: Probes, port: int) -> tuple[web.AppRunner, int]:
     """Serve on all addresses; the runner, to be cleaned up, and the port that was taken."""
     app = web.Application()
-    app.router.add_get("/healthz", lambda _: _answer(probes.alive))
-    app.router.add_get("/readyz", lambda _: _answer(probes.ready))
-    app.router.add_get("/metrics", lambda _: _metrics(probes.exposition))
+    app.router.add_get("/healthz", _answering(probes.alive))
+    app.router.add_get("/readyz", _answering(probes.ready))
+    app.router.add_get("/metrics", _exposing(probes.exposition))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "0.0.0.0", port)
@@ -42,14 +43,19 @@ async def serve(probes: Probes, port: int) -> tuple[web.AppRunner, int]:
     return runner, int(runner.addresses[0][1])
 
 
-async def _answer(checks: Checks) -> web.Response:
-    found = await checks()
-    failed = {name: what for name, what in found.items() if what}
-    body = {"ok": not failed, "checks": {name: what or "ok" for name, what in found.items()}}
-    return web.Response(
-        text=json.dumps(body) + "\n", status=503 if failed else 200, content_type="application/json"
-    )
+def _answering(checks: Checks) -> Handler:
+    async def answer(_: web.Request) -> web.Response:
+        found = await checks()
+        failed = {name: what for name, what in found.items() if what}
+        body = {"ok": not failed, "checks": {name: what or "ok" for name, what in found.items()}}
+        status = 503 if failed else 200
+        return web.Response(text=json.dumps(body) + "\n", status=status, content_type="application/json")
+
+    return answer
 
 
-async def _metrics(exposition: Callable[[], Awaitable[bytes]]) -> web.Response:
-    return web.Response(body=await exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+def _exposing(exposition: Callable[[], Awaitable[bytes]]) -> Handler:
+    async def expose(_: web.Request) -> web.Response:
+        return web.Response(body=await exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    return expose
