@@ -70,9 +70,25 @@ def _handler(
     return handle
 
 
+class _NoDifference(kopf.DiffBaseStorage):
+    """Spares kopf the copy of each object, at each event, in which it would look for changes: no handler here
+    asks what has changed."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     """kopf, told to watch, to write nothing, and to need no more rights than a Role gives."""
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NoDifference()
+    settings.persistence.progress_storage = kopf.StatusProgressStorage()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = 0.5
