@@ -1,0 +1,119 @@
+"""Tasks a minute against ``batch/v1`` Jobs a minute: ``python -m benchmarks.throughput [--count 1000]
+[--rounds 3]``.
+
+Both run the same pod, which ends at once, and by turns, each round in a new namespace of one control plane.
+From the first create to the last object seen in its end. The operator has its default settings but for
+``maxRunning``, which is ``--count``: the Job controller has no such bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator
+
+from benchmarks.bounds import report
+from benchmarks.plane import Installation, Plane, plane, task
+from benchmarks.pods import InstantKubelet
+from querytask import names
+from querytask.api import parse
+from querytask.core import pods
+from tests.controlplane.kit.client import Json
+
+WARM_UP = 50
+PATIENCE_SECONDS = 600.0
+
+
+async def tasks_a_minute(place: Installation, count: int) -> float:
+    """The rate at which the operator brings tasks to their end."""
+    with place.operator(max_running=count):
+        async with _kubelet(place):
+            bodies = [task(f"task-{number}", export={}) for number in range(count)]
+            return await _rate(place, names.TASK_PLURAL, bodies, "status.phase=Succeeded")
+
+
+async def jobs_a_minute(place: Installation, count: int) -> float:
+    """The rate at which the Job controller does."""
+    async with _kubelet(place):
+        template = _template(place)
+        bodies = [_job(f"job-{number}", template) for number in range(count)]
+        return await _rate(place, "jobs", bodies, "status.successful=1")
+
+
+async def _rate(place: Installation, plural: str, bodies: list[Json], ended: str) -> float:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        begun = asyncio.Event()
+        ends = group.create_task(_ends(place, plural, len(bodies), ended, begun))
+        await begun.wait()
+        started = time.monotonic()
+        await place.create(plural, bodies)
+        return 60 * len(bodies) / (await ends - started)
+
+
+async def _ends(place: Installation, plural: str, count: int, ended: str, begun: asyncio.Event) -> float:
+    """When the last of ``count`` objects was seen in its end."""
+    seen: set[str] = set()
+    async for kind, item in place.client.watch(place.path(plural), fieldSelector=ended):
+        begun.set()
+        if kind in ("ADDED", "MODIFIED"):
+            seen.add(item["metadata"]["uid"])
+        if len(seen) == count:
+            break
+    return time.monotonic()
+
+
+@contextlib.asynccontextmanager
+async def _kubelet(place: Installation) -> AsyncIterator[None]:
+    running = asyncio.create_task(InstantKubelet(place.client, place.namespace, place.exports).run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+def _template(place: Installation) -> Json:
+    """The worker's pod, as a Job's template."""
+    example = task("example", export={})
+    example["metadata"] |= {"namespace": place.namespace, "uid": "0" * 36, "generation": 1}
+    spec = pods.pod(parse.task(example), 1, {}, place.settings())["spec"]
+    return {"metadata": {"labels": {"app.kubernetes.io/name": "bench"}}, "spec": spec}
+
+
+def _job(name: str, template: Json) -> Json:
+    spec = {"backoffLimit": 0, "template": template}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+
+
+async def measure(where: Plane, count: int, rounds: int) -> bool:
+    """Rounds by turns; true when the bound is kept."""
+    found: dict[str, list[float]] = {"tasks": [], "Jobs": []}
+    kinds = {"tasks": tasks_a_minute, "Jobs": jobs_a_minute}
+    for number in range(rounds + 1):
+        for kind, run in kinds.items():
+            async with where.installation() as place:
+                rate = await run(place, count if number else min(count, WARM_UP))
+            if number:
+                found[kind].append(rate)
+                print(f"round {number}: {rate:7.0f} {kind} a minute", flush=True)
+    tasks, jobs = (statistics.median(rates) for rates in found.values())
+    return report("throughput", tasks, jobs)
+
+
+def main() -> int:
+    """Measure, and compare with the bound."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="objects in a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with plane("job-controller") as where:
+        return 0 if asyncio.run(measure(where, options.count, options.rounds)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
