@@ -51,9 +51,10 @@ images: setup ## build both images into .build/images
 	@$(PYTHON) -m cluster images
 
 .PHONY: crds
-crds: setup-python ## generate crds/, the chart of the CRDs and docs/reference/api.md from the models
+crds: setup-python ## generate crds/, the chart of the CRDs and docs/reference from the code
 	@$(VENV)/python -m querytask.api.crds
 	@$(VENV)/python -m querytask.api.docs
+	@$(VENV)/python -m scripts.reference
 
 # -------------------------------------------------------------------------------------------------------- tests
 
