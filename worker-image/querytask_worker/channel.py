@@ -18,7 +18,7 @@ class Sender:
     """The engine's end; may be used by several threads."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._lock = threading.Lock()
 
     def __call__(self, **fragment: Any) -> None:
@@ -30,7 +30,7 @@ class Sender:
         with self._lock:
             try:
                 while data:
-                    data = data[os.write(self._descriptor, data) :]
+                    data = data[os.write(self.descriptor, data) :]
             except BrokenPipeError:
                 pass
 

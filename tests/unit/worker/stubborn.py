@@ -11,6 +11,7 @@ import ctypes
 import os
 import socket
 import sys
+import threading
 
 from querytask_worker import database
 from querytask_worker.__main__ import parse
@@ -70,6 +71,12 @@ def segmentation_fault(job, tell, log, orders) -> None:
 def bad_alloc(job, tell, log, orders) -> None:
     os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
     os.abort()
+
+
+def garbled(job, tell, log, orders) -> None:
+    """Something that is no fragment, from an engine that goes on running."""
+    os.write(tell.descriptor, b"no JSON\n")
+    threading.Event().wait()
 
 
 def talkative(job, tell, log, orders) -> None:

@@ -229,6 +229,15 @@ def test_much_output_blocks_nobody(stubborn):
     assert len((process.directory / contract.LOG_FILE).read_bytes()) <= 64 * 1024
 
 
+def test_a_supervisor_that_fails_leaves_no_engine_behind(stubborn):
+    process = stubborn("garbled").start()
+    pid = process.engine_pid()
+    process.finish()
+    told_once(process, 70, "InternalError")
+    assert "JSONDecodeError" in process.error.message
+    await_value(lambda: not _alive(pid))
+
+
 def test_without_its_supervisor_the_engine_ends(worker):
     process = worker(LONG).start()
     pid = process.engine_pid()
