@@ -234,7 +234,7 @@ def not_started(o: Observed, now: dt.datetime, settings: Settings) -> Plan | Non
         return None
     if now < clock.after(since, settings.start_deadline_seconds):
         return None
-    reason, message = starting.failure(pod, o.mount_failure)
+    reason, message = _given_up(o) or starting.failure(pod, o.mount_failure)
     note = AttemptNote(
         o.attempt, o.granted_at, reason=reason, message=message, pod_name=pod.name, node=pod.node
     )
@@ -243,6 +243,13 @@ def not_started(o: Observed, now: dt.datetime, settings: Settings) -> Plan | Non
     )
     doomed = () if pod.deleting else (pod,)
     return Plan(shown, SlotUse.HOLD, note=note, delete_pods=doomed, again_after=GONE_PAUSE)
+
+
+def _given_up(o: Observed) -> tuple[Reason, str] | None:
+    """Why the attempt was given up: it is told once, for a pod that is being deleted says nothing of it any
+    more."""
+    told = o.remembered
+    return (conclusion.reason(told.attempt_reason), told.attempt_message) if told.attempt_reason else None
 
 
 def running(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:

@@ -80,6 +80,20 @@ def test_a_pod_that_does_not_start_in_time_is_given_up(fields, mount, reason):
     assert end.slot is SlotUse.NONE
 
 
+def test_why_an_attempt_was_given_up_is_told_once():
+    """The kubelet takes the reason away as soon as the pod is deleted; what was noted first stays."""
+    deleting = make.observed(
+        at(Phase.QUEUED, Reason.POD_PENDING, attempt=1, conditions=scheduled(400)),
+        make.pod(waiting_reason="ContainerCreating", deleting=True),
+        memory=make.memory(
+            granted_at=make.ago(300), attempt_reason="ImagePullFailed", attempt_message="as noted"
+        ),
+    )
+    answer = plan(deleting)
+    assert (answer.note.reason, answer.note.message) == (Reason.IMAGE_PULL_FAILED, "as noted")
+    assert answer.status.message == "as noted; the pod is being removed"
+
+
 def test_the_start_deadline_to_the_second():
     """From the slot; not a second earlier, and not for a pod that is gated, or that was until lately."""
 
