@@ -225,6 +225,9 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> int:
     except errors.QueryTaskError as error:
         log.error("The operator cannot start: %s", error)
         return 2
+    except Exception:
+        log.exception("The operator cannot start")
+        return 2
     return 0
 
 

@@ -101,6 +101,10 @@ class Operator:
         while True:
             await self.lease.held.wait()
             key = await self.queue.get()
+            if not self.lease.held.is_set():  # it was lost while this worker slept
+                self.queue.done(key)
+                self.queue.add(key)
+                continue
             started = time.monotonic()
             result = "error"
             try:
