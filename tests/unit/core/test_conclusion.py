@@ -142,10 +142,20 @@ TOLD_NOTHING = {
         "node node-a of pod",
     ),
     "the node is lost, in older words": (make.gone_pod(reason="NodeLost"), Reason.NODE_LOST, "NodeLost"),
+    "evicted from a node that is lost": (
+        make.ended_pod(code=137, reason="Evicted", disruption="DeletionByTaintManager"),
+        Reason.NODE_LOST,
+        "node node-a of pod",
+    ),
     "the node does not exist": (make.gone_pod(disruption="DeletionByPodGC"), Reason.NODE_LOST, "PodGC"),
     "rejected": (rejected("OutOfcpu"), Reason.POD_REJECTED, "rejected pod"),
     "rejected for its node": (rejected("NodeAffinity"), Reason.POD_REJECTED, "NodeAffinity"),
     "rejected by a device": (rejected("UnexpectedAdmissionError"), Reason.POD_REJECTED, "Unexpected"),
+    "its node shut down while it ran": (
+        make.ended_pod(code=143, reason="NodeShutdown"),
+        Reason.WORKER_LOST,
+        "signal 15",
+    ),
     "active for too long": (
         make.ended_pod(code=137, reason="DeadlineExceeded"),
         Reason.TIMEOUT,
