@@ -37,6 +37,24 @@ def test_image_is_missing(first: Site) -> None:
     assert mended["phase"] == "Succeeded"
 
 
+def test_reinstallation(first: Site) -> None:
+    """The claims outlive the release, and the next one finds the history and the files in them."""
+    installing.install(first)
+    task = first.run("before-the-uninstallation", "SELECT 42 AS answer", export={"format": "CSV"})
+    release.uninstall(first.kube, first.release)
+    claims = {claim["metadata"]["name"] for claim in first.kube.items("persistentvolumeclaims")}
+
+    installing.install(first)
+
+    assert {f"{first.fullname}-history", f"{first.fullname}-exports"} <= claims
+    uid = task["metadata"]["uid"]
+    assert first.history("SELECT name, phase FROM tasks WHERE uid = ?", uid) == [
+        {"name": "before-the-uninstallation", "phase": "Succeeded"}
+    ]
+    assert first.read(task["status"]["export"]["path"]) == b"answer\n42\n"
+    assert first.run("after-the-installation", "SELECT 42")["status"]["phase"] == "Succeeded"
+
+
 def test_second_release(first: Site) -> None:
     """A second release in the namespace is not ready and says why; when the first one goes, it takes over."""
     installing.install(first)
@@ -55,24 +73,6 @@ def test_second_release(first: Site) -> None:
     second.ready()
     assert second.run("by-the-second", "SELECT 42")["status"]["phase"] == "Succeeded"
     release.uninstall(second.kube, second.release)
-
-
-def test_reinstallation(first: Site) -> None:
-    """The claims outlive the release, and the next one finds the history and the files in them."""
-    installing.install(first)
-    task = first.run("before-the-uninstallation", "SELECT 42 AS answer", export={"format": "CSV"})
-    release.uninstall(first.kube, first.release)
-    claims = {claim["metadata"]["name"] for claim in first.kube.items("persistentvolumeclaims")}
-
-    installing.install(first)
-
-    assert {f"{first.fullname}-history", f"{first.fullname}-exports"} <= claims
-    uid = task["metadata"]["uid"]
-    assert first.history("SELECT name, phase FROM tasks WHERE uid = ?", uid) == [
-        {"name": "before-the-uninstallation", "phase": "Succeeded"}
-    ]
-    assert first.read(task["status"]["export"]["path"]) == b"answer\n42\n"
-    assert first.run("after-the-installation", "SELECT 42")["status"]["phase"] == "Succeeded"
 
 
 def _refusal(address: str) -> tuple[int, str] | None:

@@ -26,7 +26,7 @@ SETTINGS = {
 
 @contextmanager
 def namespace(purpose: str) -> Iterator[Kube]:
-    """A new namespace that takes restricted pods only; in the end it is told to go, with every claim in it."""
+    """A new namespace that takes restricted pods only; in the end it is told to go, with all in it."""
     kube = kubectl.from_environment(f"querytask-e2e-{purpose}-{secrets.token_hex(3)}")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": kube.namespace, "labels": labels}

@@ -9,7 +9,7 @@ from querytask.names import API_VERSION, TASK_KIND
 SMALL = {"cpu": "250m", "memory": "256Mi", "spill": "64Mi"}
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE (a.range + b.range) % 7 = 3"
 """Runs for days, and stops at once when it is interrupted."""
-BUSY = "SELECT count(*) AS rows, max(hash(a.range + b.range)) AS last FROM range(60000) a, range(2000) b"
+BUSY = "SELECT count(*) AS rows, max(hash(a.range + b.range)) AS last FROM range(60000) a, range(1000) b"
 """Runs for some seconds with ``SMALL`` resources: time enough to be disturbed."""
 
 
