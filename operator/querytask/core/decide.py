@@ -342,13 +342,14 @@ def exhausted(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
 
 
 def backing_off(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
-    """The wait before the next attempt doubles each time."""
+    """The wait before the next attempt doubles each time. A task whose lost attempt still shows as running
+    says so even when the wait is over: there is no other way from Running back into the queue."""
     if o.stage is not Stage.CONCLUDED:
         return None
     told = o.remembered
     lost_at = told.attempt_finished_at or starting.backing_off_since(o) or now
-    left = _backoff(o, settings) - clock.seconds_between(lost_at, now)
-    if left <= 0:
+    left = max(0.0, _backoff(o, settings) - clock.seconds_between(lost_at, now))
+    if left == 0.0 and o.task.status.phase is not Phase.RUNNING:
         return None
     message = _lost(o, told.attempt_reason or Reason.WORKER_LOST, told.attempt_message, settings)
     if told.attempt_reason is None and o.task.status.reason is Reason.BACKING_OFF:
