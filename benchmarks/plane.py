@@ -26,6 +26,8 @@ from tests.controlplane.kit.operator import OperatorProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 FAST_CONTROLLERS = ("--kube-api-qps=2000", "--kube-api-burst=2000", "--concurrent-job-syncs=20")
+PATIENCE_SECONDS = 900.0
+"""How long a round may take at most."""
 CREATORS = 20
 """How many objects are created at one time."""
 
@@ -142,6 +144,28 @@ def _audit_flags(log: Path) -> list[str]:
     rules = "rules: [{level: Metadata, omitStages: [RequestReceived, ResponseStarted]}]"
     policy.write_text(f"apiVersion: audit.k8s.io/v1\nkind: Policy\n{rules}\n")
     return [f"--audit-policy-file={policy}", f"--audit-log-path={log}", "--audit-log-mode=blocking"]
+
+
+async def ends(place: Installation, plural: str, bodies: Sequence[Json], ended: str) -> list[Json]:
+    """Create objects and come back when the last of them was seen to be what the field selector ``ended``
+    says; as they were created. Raises ``TimeoutError``."""
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        begun = asyncio.Event()
+        last = group.create_task(_count(place, plural, len(bodies), ended, begun))
+        await begun.wait()
+        made = await place.create(plural, bodies)
+        await last
+    return made
+
+
+async def _count(place: Installation, plural: str, wanted: int, ended: str, begun: asyncio.Event) -> None:
+    seen: set[str] = set()
+    async for kind, item in place.client.watch(place.path(plural), fieldSelector=ended):
+        begun.set()
+        if kind in ("ADDED", "MODIFIED"):
+            seen.add(item["metadata"]["uid"])
+        if len(seen) == wanted:
+            return
 
 
 def task(name: str, **spec: Any) -> Json:

@@ -17,15 +17,13 @@ import time
 from collections.abc import AsyncIterator
 
 from benchmarks.bounds import report
-from benchmarks.plane import Installation, Plane, plane, task
+from benchmarks.jobs import job, template
+from benchmarks.plane import Installation, Plane, ends, plane, task
 from benchmarks.pods import InstantKubelet
 from querytask import names
-from querytask.api import parse
-from querytask.core import pods
 from tests.controlplane.kit.client import Json
 
 WARM_UP = 50
-PATIENCE_SECONDS = 600.0
 
 
 async def tasks_a_minute(place: Installation, count: int) -> float:
@@ -39,31 +37,15 @@ async def tasks_a_minute(place: Installation, count: int) -> float:
 async def jobs_a_minute(place: Installation, count: int) -> float:
     """The rate at which the Job controller does."""
     async with _kubelet(place):
-        template = _template(place)
-        bodies = [_job(f"job-{number}", template) for number in range(count)]
+        pod = template(place)
+        bodies = [job(f"job-{number}", pod) for number in range(count)]
         return await _rate(place, "jobs", bodies, "status.successful=1")
 
 
 async def _rate(place: Installation, plural: str, bodies: list[Json], ended: str) -> float:
-    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
-        begun = asyncio.Event()
-        ends = group.create_task(_ends(place, plural, len(bodies), ended, begun))
-        await begun.wait()
-        started = time.monotonic()
-        await place.create(plural, bodies)
-        return 60 * len(bodies) / (await ends - started)
-
-
-async def _ends(place: Installation, plural: str, count: int, ended: str, begun: asyncio.Event) -> float:
-    """When the last of ``count`` objects was seen in its end."""
-    seen: set[str] = set()
-    async for kind, item in place.client.watch(place.path(plural), fieldSelector=ended):
-        begun.set()
-        if kind in ("ADDED", "MODIFIED"):
-            seen.add(item["metadata"]["uid"])
-        if len(seen) == count:
-            break
-    return time.monotonic()
+    started = time.monotonic()
+    await ends(place, plural, bodies, ended)
+    return 60 * len(bodies) / (time.monotonic() - started)
 
 
 @contextlib.asynccontextmanager
@@ -75,19 +57,6 @@ async def _kubelet(place: Installation) -> AsyncIterator[None]:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-
-
-def _template(place: Installation) -> Json:
-    """The worker's pod, as a Job's template."""
-    example = task("example", export={})
-    example["metadata"] |= {"namespace": place.namespace, "uid": "0" * 36, "generation": 1}
-    spec = pods.pod(parse.task(example), 1, {}, place.settings())["spec"]
-    return {"metadata": {"labels": {"app.kubernetes.io/name": "bench"}}, "spec": spec}
-
-
-def _job(name: str, template: Json) -> Json:
-    spec = {"backoffLimit": 0, "template": template}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
 
 
 async def measure(where: Plane, count: int, rounds: int) -> bool:
