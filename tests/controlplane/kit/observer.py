@@ -154,6 +154,11 @@ class Observer:
                 self._changed.wait(min(left, 1.0))
         return answer
 
+    def pause(self, seconds: float) -> None:
+        """Wait for the next event, or so long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
     def pods_of(self, uid: str) -> list[Json]:
         """The pods of a task that are there, the oldest attempt first."""
         own = [

@@ -25,6 +25,7 @@ from tests.controlplane.kit.kubelet import Kubelet
 from tests.controlplane.kit.loop import LoopThread
 from tests.controlplane.kit.observer import Observer
 from tests.controlplane.kit.operator import OperatorProcess
+from tests.controlplane.kit.proxy import Proxy
 from tests.controlplane.kit.waiting import until
 from tests.controlplane.kit.zygote import Zygote
 
@@ -60,6 +61,7 @@ class Site:
     allowed: list[str] = field(default_factory=list)
     """Patterns of log lines that this test expects, beside those that are always allowed."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _proxies: list[Proxy] = field(default_factory=list)
     _running: list[asyncio.Task[Any]] = field(default_factory=list)
 
     # set up, and taken down
@@ -83,6 +85,8 @@ class Site:
         for operator in self.operators:
             if operator.alive:
                 operator.stop()
+        for proxy in self._proxies:
+            self.loop.run(proxy.close())
         self.loop.end(*self._running)
         self.loop.run(self.client.close())
 
@@ -121,6 +125,12 @@ class Site:
         values = here | SHORT_CLOCKS | self.settings | overrides
         texts = {variable(name): _text(value) for name, value in values.items()}
         return self.chart.environment() | texts | {"KUBECONFIG": str(kubeconfig or self.kubeconfig)}
+
+    def proxy(self) -> Proxy:
+        """A proxy to the API server; ``kubeconfig=proxy.own_kubeconfig`` sends an operator through it."""
+        found = self.loop.run(Proxy(self.kubeconfig).open())
+        self._proxies.append(found)
+        return found
 
     # objects
 
