@@ -34,6 +34,7 @@ CANCEL_REASON_ANNOTATION = f"{GROUP}/cancel-reason"
 """Set by whoever cancels a task: why, in at most 256 characters."""
 
 WORKER_CONTAINER = "worker"
+SPILL_VOLUME = "spill"
 LEASE_NAME = "querytask-operator"
 
 

@@ -13,6 +13,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+from querytask import names
 from querytask.core import clock
 from querytask.core.podstate import PodState
 from querytask.names import RETRIED_REASONS, CancelStep, Phase, Reason
@@ -152,15 +153,17 @@ def _of_stop(outcome: Outcome, pod: PodState, at: dt.datetime, asked: Asked) -> 
     step = CancelStep.KILLED if killed else CancelStep.INTERRUPTED
     if asked.cancel:
         return cancelled(step, at)
-    return _of_pod(pod, at, asked)
+    return _of_pod(pod, at, asked, stopped=True)
 
 
-def _of_pod(pod: PodState, at: dt.datetime | None, asked: Asked) -> End:
+def _of_pod(pod: PodState, at: dt.datetime | None, asked: Asked, *, stopped: bool = False) -> End:
     if asked.timeout or pod.stop == "timeout":
         return failed(Reason.TIMEOUT, OVERRUN, at)
-    for policy in (_lost_node, _evicted, _deadline, _rejected, _out_of_memory, _exit_code):
+    for policy in (_lost_node, _spilled, _evicted, _deadline, _rejected, _out_of_memory, _exit_code):
         if (found := policy(pod)) is not None:
             return failed(*found, at)
+    if stopped:
+        return failed(Reason.WORKER_LOST, f"pod {pod.name} was stopped, and not by the operator", at)
     how = f"was ended by signal {_signal(pod)}" if _signal(pod) else "is gone" if pod.gone else "ended"
     return failed(Reason.WORKER_LOST, f"pod {pod.name} {how} without having told an outcome", at)
 
@@ -174,6 +177,13 @@ def _lost_node(pod: PodState) -> Found:
             Reason.NODE_LOST,
             f"node {pod.node or 'unknown'} of pod {pod.name} is lost: {pod.disruption or pod.reason}",
         )
+    return None
+
+
+def _spilled(pod: PodState) -> Found:
+    """The kubelet evicts for a full emptyDir, too; that is the query's own doing, and would happen again."""
+    if pod.reason == "Evicted" and f'EmptyDir volume "{names.SPILL_VOLUME}"' in pod.message:
+        return Reason.SPILL_FULL, f"the query spilled more than its volume holds: {pod.message}"
     return None
 
 

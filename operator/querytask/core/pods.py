@@ -136,7 +136,7 @@ def _container(
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "exports", "mountPath": contract.TASK_DIR, "subPath": directory},
-            {"name": "spill", "mountPath": contract.SPILL_DIR},
+            {"name": names.SPILL_VOLUME, "mountPath": contract.SPILL_DIR},
             *(_mount(place, name, volume) for place, (name, volume) in enumerate(used)),
         ],
     }
@@ -148,7 +148,7 @@ def _volumes(
     limit = quantities.memory(task.spec.resources.spill + SPILL_SLACK)
     return [
         {"name": "exports", "persistentVolumeClaim": {"claimName": settings.exports_claim}},
-        {"name": "spill", "emptyDir": {"sizeLimit": limit}},
+        {"name": names.SPILL_VOLUME, "emptyDir": {"sizeLimit": limit}},
         *(
             # read-only on the claim, not only on the mount: else fsGroup would rewrite the owners of the
             # lake's files

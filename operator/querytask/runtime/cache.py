@@ -38,15 +38,20 @@ class Cache:
         self._pods: dict[str, dict[str, PodState]] = {}
         self._owners: dict[str, str] = {}
         self._expected: set[str] = set()
+        self._finished: dict[str, int] = {}
+        """Versions, by uid, in which tasks were seen finished since the last full list: an event of an
+        earlier one may still be on its way."""
 
     # tasks
 
     def put_task(self, task: Raw) -> list[Key]:
         """Take a task as seen; an older version than the one here is left alone, a finished one dropped."""
-        name = task["metadata"]["name"]
-        if not _newer(task, self.tasks.get(name)):
+        metadata = task["metadata"]
+        name, uid, version = metadata["name"], metadata["uid"], int(metadata["resourceVersion"])
+        if not _newer(task, self.tasks.get(name)) or version < self._finished.get(uid, 0):
             return []
         if task.get("status", {}).get("phase") in names.TERMINAL_PHASES:
+            self._finished[uid] = version
             self.tasks.pop(name, None)
         else:
             managers.trim(task)
@@ -157,6 +162,7 @@ class Cache:
         for name in [name for name in self.tasks if name not in listed]:
             del self.tasks[name]
         concerned.update(key for task in tasks for key in self.put_task(task))
+        self._finished.clear()
         self._keep_pods({pod["metadata"]["uid"] for pod in pods}, {task["metadata"]["uid"] for task in tasks})
         concerned.update(key for pod in pods for key in self.put_pod(pod))
         self.sources = {source["metadata"]["name"]: source for source in sources}

@@ -78,6 +78,8 @@ def test_a_stop_that_nobody_here_asked_for_is_the_pods_own_fault(pod, reason):
     assert (found.phase, found.reason) == (Phase.FAILED, reason)
     assert found.retried is (reason in RETRIED_REASONS)
     assert found.outcome == STOPPED
+    if reason is Reason.WORKER_LOST:
+        assert found.message.endswith("was stopped, and not by the operator")
 
 
 def test_a_worker_that_says_completed_without_a_manifest_has_failed():
@@ -151,6 +153,15 @@ TOLD_NOTHING = {
     "rejected": (rejected("OutOfcpu"), Reason.POD_REJECTED, "rejected pod"),
     "rejected for its node": (rejected("NodeAffinity"), Reason.POD_REJECTED, "NodeAffinity"),
     "rejected by a device": (rejected("UnexpectedAdmissionError"), Reason.POD_REJECTED, "Unexpected"),
+    "evicted for its own spill": (
+        make.ended_pod(
+            code=137,
+            reason="Evicted",
+            message='Usage of EmptyDir volume "spill" exceeds the limit "4160Mi". ',
+        ),
+        Reason.SPILL_FULL,
+        "spilled more than its volume holds",
+    ),
     "its node shut down while it ran": (
         make.ended_pod(code=143, reason="NodeShutdown"),
         Reason.WORKER_LOST,

@@ -76,6 +76,16 @@ def test_finished_tasks_are_not_kept(cache, phase):
     assert cache.tasks == {}
 
 
+def test_a_late_event_does_not_bring_a_finished_task_back(cache):
+    """Our own write has told its end before; the next full list is newer than any event before it."""
+    cache.put_task(task(100))
+    cache.put_task(task(105, "Succeeded"))
+    assert cache.put_task(task(104, "Running")) == []
+    assert replace(cache, tasks=[task(103, "Running")]) == set()
+    assert cache.tasks == {}
+    assert cache.put_task(task(90, uid="another")) == [TASK], "another object has its own versions"
+
+
 def test_a_task_that_is_gone(cache):
     """Is forgotten, and looked at once more."""
     cache.put_task(task())
