@@ -30,11 +30,17 @@ def queue(clock: Clock) -> WorkQueue[str]:
     return WorkQueue(clock)
 
 
+async def take(queue: WorkQueue[str]) -> str:
+    """The next key, which must be there."""
+    async with asyncio.timeout(5):
+        return await queue.get()
+
+
 async def drain(queue: WorkQueue[str]) -> list[str]:
     """Every key that is ready now, each worked on and done."""
     found = []
     while len(queue):
-        key = await queue.get()
+        key = await take(queue)
         found.append(key)
         queue.done(key)
     return found
@@ -63,7 +69,7 @@ async def test_first_come_first_served(queue):
 async def test_a_key_is_never_worked_on_twice_at_once(queue):
     """Added while it is worked on, it comes back when that work is done, and once."""
     queue.add("a")
-    assert await queue.get() == "a"
+    assert await take(queue) == "a"
     queue.add("a")
     queue.add("a")
     assert await waits(queue)
@@ -96,7 +102,7 @@ async def test_later(queue, clock):
     clock.seconds += 9.9
     assert await waits(queue)
     clock.seconds += 0.1
-    assert await queue.get() == "a"
+    assert await take(queue) == "a"
 
 
 async def test_an_earlier_time_replaces_a_later_one(queue, clock):
@@ -105,7 +111,7 @@ async def test_an_earlier_time_replaces_a_later_one(queue, clock):
     queue.add_after("a", 5)
     queue.add_after("a", 20)
     clock.seconds += 5
-    assert await queue.get() == "a"
+    assert await take(queue) == "a"
     queue.done("a")
     clock.seconds += 100
     assert await waits(queue), "it was asked for once"
@@ -132,7 +138,7 @@ async def test_later_means_nothing_for_a_key_that_is_ready(queue, clock):
 async def test_later_while_it_is_worked_on(queue, clock):
     """A worker asks for the next look before it has finished this one."""
     queue.add("a")
-    await queue.get()
+    await take(queue)
     queue.add_after("a", 10)
     queue.done("a")
     assert await waits(queue)
@@ -141,7 +147,7 @@ async def test_later_while_it_is_worked_on(queue, clock):
 
 
 async def drain_one(queue: WorkQueue[str]) -> str:
-    key = await queue.get()
+    key = await take(queue)
     queue.done(key)
     return key
 
@@ -152,8 +158,7 @@ async def test_a_sleeping_worker_wakes_for_a_timer():
     queue = WorkQueue[str](loop.time)
     queue.add_after("a", 0.05)
     started = loop.time()
-    async with asyncio.timeout(5):
-        assert await queue.get() == "a"
+    assert await take(queue) == "a"
     assert loop.time() - started >= 0.045
 
 
@@ -188,7 +193,7 @@ def test_a_thousand_failures_do_not_overflow(queue):
 async def test_a_failed_key_comes_back(queue, clock):
     """After its delay, without anybody adding it."""
     queue.add("a")
-    await queue.get()
+    await take(queue)
     queue.add_failed("a")
     queue.done("a")
     assert await waits(queue)
@@ -204,10 +209,10 @@ async def test_ages(queue, clock):
     queue.add("b")
     clock.seconds += 1
     assert queue.oldest_seconds() == 4
-    await queue.get()
+    await take(queue)
     assert queue.oldest_seconds() == 1
     clock.seconds += 7
-    await queue.get()
+    await take(queue)
     clock.seconds += 2
     assert queue.longest_work_seconds() == 9
     queue.done("a")
