@@ -42,7 +42,15 @@ BENCHMARKS = (
     Benchmark("throughput", "6 min", ("throughput",)),
     Benchmark("startup", "4 min", ("startup_memory_megabytes", "startup_seconds")),
     Benchmark(
-        "cancel", "8 min", ("cancel_p50_seconds", "cancel_p99_seconds", "cancel_left", "cancel_writes")
+        "cancel",
+        "10 min",
+        (
+            "cancel_p50_seconds",
+            "cancel_p99_seconds",
+            "cancel_stubborn_seconds",
+            "cancel_left",
+            "cancel_writes",
+        ),
     ),
 )
 

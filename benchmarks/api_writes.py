@@ -10,33 +10,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from benchmarks import audit
 from benchmarks.bounds import report
 from benchmarks.jobs import job, template
-from benchmarks.plane import Installation, ends, plane, task
+from benchmarks.plane import Installation, ends, kubelet, no_pods, plane, task
 from querytask import names
 from tests.controlplane.kit import script
 from tests.controlplane.kit.chart import RELEASE
-from tests.controlplane.kit.kubelet import Kubelet
 
 SCENE = "succeed after=0.5 rows=3"
-SETTLE_SECONDS = 60.0
 
 
 async def of_tasks(place: Installation, count: int, log: Path) -> list[int]:
     """How many writes each of ``count`` tasks took, the removal of its pod included."""
     bodies = [task(f"task-{number}", sql=script.sql(SCENE), export={}) for number in range(count)]
     with place.operator(max_running=count):
-        async with _kubelet(place):
+        async with kubelet(place, SCENE):
             made = await ends(place, names.TASK_PLURAL, bodies, "status.phase=Succeeded")
-            await _no_pods(place)
+            await no_pods(place)
     uids = {item["metadata"]["name"]: item["metadata"]["uid"] for item in made}
     found = audit.by_task(audit.writes(log, audit.service_account(place.namespace, RELEASE)), uids)
     print(f"tasks:\n{audit.table(found)}", flush=True)
@@ -46,35 +42,12 @@ async def of_tasks(place: Installation, count: int, log: Path) -> list[int]:
 async def of_jobs(place: Installation, count: int, log: Path) -> list[int]:
     """How many each of ``count`` Jobs took."""
     bodies = [job(f"job-{number}", template(place)) for number in range(count)]
-    async with _kubelet(place):
+    async with kubelet(place, SCENE):
         made = await ends(place, "jobs", bodies, "status.successful=1")
     written = audit.writes(log, audit.service_account("kube-system", "job-controller"))
     found = audit.by_job(written, [item["metadata"]["name"] for item in made])
     print(f"Jobs:\n{audit.table(found)}", flush=True)
     return [len(items) for items in found.values()]
-
-
-@contextlib.asynccontextmanager
-async def _kubelet(place: Installation) -> AsyncIterator[None]:
-    kubelet = Kubelet(
-        place.client, place.namespace, place.exports, selector="", default=script.read(script.sql(SCENE), 1)
-    )
-    running = asyncio.create_task(kubelet.run())
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    if kubelet.faults:
-        raise ExceptionGroup(
-            "the scripted kubelet has failed", [RuntimeError(str(f)) for f in kubelet.faults]
-        )
-
-
-async def _no_pods(place: Installation) -> None:
-    async with asyncio.timeout(SETTLE_SECONDS):
-        while (await place.client.list(place.path("pods")))[0]:  # noqa: ASYNC110 - asked seldom, and once
-            await asyncio.sleep(0.2)
 
 
 async def measure(count: int, log: Path) -> bool:

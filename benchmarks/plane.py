@@ -20,8 +20,10 @@ from typing import Any
 from cluster.harness import GARBAGE_COLLECTORS, ControlPlane
 from querytask import names
 from querytask.settings import Settings, read, variable
+from tests.controlplane.kit import script
 from tests.controlplane.kit.chart import RELEASE, Chart
 from tests.controlplane.kit.client import Client, Json
+from tests.controlplane.kit.kubelet import Kubelet
 from tests.controlplane.kit.operator import OperatorProcess
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,23 +151,51 @@ def _audit_flags(log: Path) -> list[str]:
 async def ends(place: Installation, plural: str, bodies: Sequence[Json], ended: str) -> list[Json]:
     """Create objects and come back when the last of them was seen to be what the field selector ``ended``
     says; as they were created. Raises ``TimeoutError``."""
-    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         begun = asyncio.Event()
-        last = group.create_task(_count(place, plural, len(bodies), ended, begun))
+        last = group.create_task(seen_all(place, plural, len(bodies), ended, begun))
         await begun.wait()
         made = await place.create(plural, bodies)
         await last
     return made
 
 
-async def _count(place: Installation, plural: str, wanted: int, ended: str, begun: asyncio.Event) -> None:
+async def seen_all(
+    place: Installation, plural: str, wanted: int, selector: str, begun: asyncio.Event
+) -> None:
+    """Come back when so many objects were seen that the field selector picks; ``begun`` is set when the watch
+    has begun. Raises ``TimeoutError``."""
     seen: set[str] = set()
-    async for kind, item in place.client.watch(place.path(plural), fieldSelector=ended):
-        begun.set()
-        if kind in ("ADDED", "MODIFIED"):
-            seen.add(item["metadata"]["uid"])
-        if len(seen) == wanted:
-            return
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for kind, item in place.client.watch(place.path(plural), fieldSelector=selector):
+            begun.set()
+            if kind in ("ADDED", "MODIFIED"):
+                seen.add(item["metadata"]["uid"])
+            if len(seen) == wanted:
+                return
+
+
+@contextlib.asynccontextmanager
+async def kubelet(place: Installation, scene: str) -> AsyncIterator[None]:
+    """The scripted kubelet of the tests, for all pods; ``scene`` is for those that are no task's. Raises what
+    went wrong in it."""
+    default = script.read(script.sql(scene), 1)
+    playing = Kubelet(place.client, place.namespace, place.exports, selector="", default=default)
+    running = asyncio.create_task(playing.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    if playing.faults:
+        raise BaseExceptionGroup("the scripted kubelet has failed", playing.faults)
+
+
+async def no_pods(place: Installation) -> None:
+    """Come back when no pod is left; raises ``TimeoutError``."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await place.client.list(place.path("pods")))[0]:  # noqa: ASYNC110 - asked seldom, and once
+            await asyncio.sleep(0.5)
 
 
 def task(name: str, **spec: Any) -> Json:
