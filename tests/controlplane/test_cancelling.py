@@ -230,19 +230,6 @@ def test_a_pod_that_is_deleted_by_hand_while_cancelling_ends_it(shared: Site) ->
     _cancelled(shared, task, "Killed")
 
 
-def test_a_node_that_does_not_answer_keeps_its_task_cancelling(shared: Site) -> None:
-    """Cancelled is not said while the worker may run: the pod is deleted, and the task stays Cancelling until
-    the node answers or its pod is taken away."""
-    task = shared.submit("deaf", name="deaf")
-    shared.reaches("deaf", "Running")
-    shared.cancel("deaf")
-    name = names.pod_name(task["metadata"]["uid"], 1)
-    shared.sees(lambda: "deletionTimestamp" in shared.observer.pods[name]["metadata"], "the pod is deleted")
-    always(lambda: shared.task("deaf")["status"]["phase"] == "Cancelling", 1.5, what="it stays Cancelling")
-    shared.delete("pods", name, gracePeriodSeconds=0)
-    shared.reaches("deaf", "Cancelled")
-
-
 def test_a_timeout_never_passes_through_cancelling(shared: Site) -> None:
     """A worker that does not keep its deadline is stopped by the operator: Failed, Timeout, within 5 s."""
     task = shared.submit("hang", name="overrun", timeout="2s", retry={"limit": 2})

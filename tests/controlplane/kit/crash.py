@@ -22,7 +22,8 @@ from tests.controlplane.kit.client import Json
 from tests.controlplane.kit.faults import Rule, Stale
 from tests.controlplane.kit.operator import OperatorProcess
 from tests.controlplane.kit.proxy import Proxy
-from tests.controlplane.kit.site import ENDS, Site
+from tests.controlplane.kit.site import Site
+from tests.controlplane.kit.waits import ENDS
 
 CONVERGE_SECONDS = 60.0
 STALE_LISTS = 4

@@ -22,7 +22,7 @@ from tests.controlplane.kit.client import Json
 from tests.controlplane.kit.waiting import until
 from tests.controlplane.kit.zygote import DIE_WITH_US, Forked, Zygote
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _PORT = re.compile(r"Probes and metrics are on port (\d+)")
 

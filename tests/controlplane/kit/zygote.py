@@ -17,14 +17,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.controlplane.kit.waiting import until
+
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 """The beginning of a command that is to end with the thread that starts it, however that ends."""
+START_SECONDS = 60.0
 _PDEATHSIG = 1
 
 
@@ -37,12 +39,16 @@ class Zygote:
         self._process = subprocess.Popen(command, env=dict(environment), cwd=folder, stdin=subprocess.DEVNULL)
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + 30
-        while not self.path.exists():
-            assert self._process.poll() is None, "the zygote has ended"
-            assert time.monotonic() < deadline, "the zygote must listen within 30 s"
-            time.sleep(0.02)
+        try:
+            until(self._listens, START_SECONDS, what="the zygote listens")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, "the zygote has ended"
+        return self.path.exists()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
