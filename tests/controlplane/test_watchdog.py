@@ -11,7 +11,7 @@ from tests.controlplane.conftest import Sites
 from tests.controlplane.kit.client import Json
 from tests.controlplane.kit.observer import condition
 from tests.controlplane.kit.site import Site
-from tests.controlplane.kit.waiting import always
+from tests.controlplane.kit.waiting import always, until
 
 
 def _set_cancelling(site: Site, name: str) -> None:
@@ -38,12 +38,18 @@ def test_a_task_that_was_cancelling_for_too_long_ends(scene: str, shared: Site) 
     shared.reaches(f"late-{scene}", "Running")
     _set_cancelling(shared, f"late-{scene}")
     _timed_out(shared, task)
-    told = [
-        event for event in shared.observer.events_of(task["metadata"]["uid"]) if event["type"] == "Warning"
-    ]
-    assert "CancelTimeout" in {event["reason"] for event in told}
+    uid = task["metadata"]["uid"]
+    shared.sees(
+        lambda: (
+            ("CancelTimeout", "Warning") in [(e["reason"], e["type"]) for e in shared.observer.events_of(uid)]
+        ),
+        "there is an Event of it",
+    )
     operator = shared.operators[0]
-    assert operator.metric("querytask_tasks_finished_total", phase="Cancelled", reason="CancelTimeout") >= 1
+    until(
+        lambda: operator.metric("querytask_tasks_finished_total", phase="Cancelled", reason="CancelTimeout"),
+        what="it is counted",
+    )
 
 
 def test_a_task_that_was_cancelling_without_a_pod_ends(sites: Sites) -> None:
