@@ -114,6 +114,7 @@ def test_pods_come_oldest_attempt_first(cache):
 def test_an_older_state_of_a_pod_is_no_news(cache):
     """An event that was late does not bring a container back to life."""
     cache.put_pod(pod(201, state=ENDED))
+    assert cache.put_pod(pod(201, state=ENDED)) == [], "the same again concerns nobody"
     assert cache.put_pod(pod(200, state=RUNNING)) == []
     assert cache.pods_of(make.UID)[0].ended
     assert cache.put_pod(pod(5, state=RUNNING, uid="another")) == [TASK], "another pod of that name is news"
