@@ -19,7 +19,7 @@ GENERATED = frozenset({".venv", ".build", ".cluster", ".git", "node_modules", ".
 _FENCE = re.compile(
     r"^(?P<mark>`{3,})(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=mark)[ ]*$", re.MULTILINE | re.DOTALL
 )
-_LINK = re.compile(r"!?\[[^\]\n]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
+_LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _HEADING = re.compile(r"^#{1,6}[ ]+(.+?)[ ]*$", re.MULTILINE)
 _HEREDOC = re.compile(r"<<-?\s*'?(\w+)'?")
@@ -123,6 +123,28 @@ def typed(text: str) -> Iterator[str]:
         if found := _HEREDOC.search(command):
             _skip(lines, found[1])
         yield command
+
+
+def dialogue(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The commands of a console block, each whole, with the lines that the block shows as its output."""
+    command: list[str] = []
+    output: list[str] = []
+    end = ""
+    for line in text.splitlines():
+        if end or (command and command[-1].endswith("\\")):
+            command.append(line)
+            end = "" if line == end else end
+            continue
+        if not line.startswith("$ "):
+            output.append(line)
+            continue
+        if command:
+            yield "\n".join(command), output
+        command, output = [line.removeprefix("$ ")], []
+        found = _HEREDOC.search(line)
+        end = found[1] if found else ""
+    if command:
+        yield "\n".join(command), output
 
 
 def fed(text: str) -> Iterator[str]:
