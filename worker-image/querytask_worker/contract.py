@@ -5,12 +5,15 @@ The operator imports this module and nothing else of the worker, so it holds pla
 standard library only. A task's directory on the exports volume is the mailbox. Seen from the root of that
 volume it looks like this; the worker sees its own task's directory, mounted as ``TASK_DIR``, and no other:
 
-<namespace>/<task uid>/ _manifest.json              the published result: a hard link to the manifest of the
-attempt that won <attempt>/ _assignment.json        operator -> worker, written before the pod is created
-_progress.json          worker -> operator, replaced at most once a second _outcome.json           worker ->
-operator, how the attempt ended; fsync and rename, before the worker exits _worker.log             the tail of
-the worker's log _manifest.json          of this attempt, written last, then linked one folder up <files of
-the export>   under their final names; while written, ``export.partial``
+    <namespace>/<task uid>/
+        _manifest.json              the published result: a hard link to the manifest of the attempt that won
+        <attempt>/
+            _assignment.json        operator -> worker, written before the pod is created
+            _progress.json          worker -> operator, replaced at most once a second
+            _outcome.json           worker -> operator, how it ended: fsync and rename, before the exit
+            _worker.log             the tail of the worker's log
+            _manifest.json          of this attempt, written last, then linked one folder up
+            <files of the export>   under their final names; while it is written, ``export.partial``
 
 JSON keys are camelCase, as in the objects of the API; times are RFC 3339 in UTC with milliseconds; sizes are
 bytes and durations seconds. A reader ignores keys that it does not know and takes the default for a key that
