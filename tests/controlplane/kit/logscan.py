@@ -12,6 +12,8 @@ from tests.controlplane.kit.client import Json
 ALWAYS_ALLOWED = (
     # An API server that is away breaks kopf's streams; kopf says so at level error and goes on.
     r"kopf\S* .*(Request attempt|Throttling|Connection|Cannot connect|disconnected)",
+    # An operator that is ended right after its start: kopf was still logging in.
+    r"kopf\S* Activity .* is cancelled",
 )
 """Patterns, searched in ``<logger> <message>``, of lines that are no fault in any test."""
 

@@ -39,6 +39,7 @@ class OperatorProcess:
         zygote: Zygote | None = None,
     ) -> None:
         self.log, self.allowed = log, list(allowed)
+        self._scanned = 0
         log.touch()
         whole = base_environment() | dict(environment)
         self.process = Forked(zygote.path, whole, log) if zygote is not None else _execute(whole, log)
@@ -121,8 +122,10 @@ class OperatorProcess:
         return [line for line in self.lines() if re.search(pattern, str(line["message"]))]
 
     def unexpected(self) -> list[str]:
-        """What the log holds that this test does not expect."""
-        return logscan.unexpected(self.log, self.allowed)
+        """What the log holds that nobody expects, each line once: it is the fault of one test."""
+        found = logscan.unexpected(self.log, self.allowed)
+        new, self._scanned = found[self._scanned :], len(found)
+        return new
 
     def story(self) -> str:
         """The end of the log."""
