@@ -71,7 +71,7 @@ def test_an_operator_whose_lease_was_taken_gives_up(site: Site) -> None:
     lease = site.get("leases", names.LEASE_NAME) or {}
     later = lease["spec"] | {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}
     site.patch("leases", names.LEASE_NAME, {"spec": later})
-    until(lambda: not operator.alive, 20, what="the operator has ended", told=operator.story)
+    until(lambda: not operator.alive, 40, what="the operator has ended", told=operator.story)
     assert operator.process.returncode == 1
     (line,) = operator.said("gives up")
     assert "somebody-else" in line["message"]
@@ -91,7 +91,7 @@ def test_a_frozen_operator_wakes_up_to_find_itself_replaced(site: Site) -> None:
     first.freeze()
     second.wait_ready()
     first.thaw()
-    until(lambda: not first.alive, 20, what="the first one has ended", told=first.story)
+    until(lambda: not first.alive, 40, what="the first one has ended", told=first.story)
     always(lambda: second.alive, 0.5)
     site.succeeds("long", timeout=30)
     assert len(site.kubelet.played) == 1

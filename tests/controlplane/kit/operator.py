@@ -102,7 +102,7 @@ class OperatorProcess:
 
     def exposition(self) -> str:
         """The text of ``/metrics``."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=20) as answer:
             return str(answer.read().decode())
 
     def metric(self, name: str, **labels: str) -> float:
