@@ -123,7 +123,7 @@ def test_history(site: Site, done: dict) -> None:
     """The history has one row of the task, its attempt and its export, equal to what the object says."""
     uid, status = done["metadata"]["uid"], done["status"]
     tasks = site.history("SELECT name, phase, reason, owner, attempt FROM tasks WHERE uid = ?", uid)
-    attempts = site.history("SELECT attempt, pod_name, exit_code FROM attempts WHERE uid = ?", uid)
+    attempts = site.history("SELECT attempt, pod_name, reason FROM attempts WHERE uid = ?", uid)
     exports = site.history("SELECT state, path, sha256, rows FROM exports WHERE uid = ?", uid)
     steps = site.history("SELECT phase FROM transitions WHERE uid = ? ORDER BY id", uid)
 
@@ -136,7 +136,7 @@ def test_history(site: Site, done: dict) -> None:
             "attempt": 1,
         }
     ]
-    assert attempts == [{"attempt": 1, "pod_name": status["podName"], "exit_code": 0}]
+    assert attempts == [{"attempt": 1, "pod_name": status["podName"], "reason": "Completed"}]
     export = status["export"]
     assert exports == [{"state": "Available", "path": export["path"], "sha256": export["sha256"], "rows": 3}]
     assert [step["phase"] for step in steps][-1] == "Succeeded"
