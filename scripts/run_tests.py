@@ -30,11 +30,11 @@ class Tier:
 
 TIERS = (
     Tier("lint-python", "40 s", waits=False),
-    Tier("test-unit", "20 s", waits=False),
+    Tier("test-unit", "1 min", waits=False),
     Tier("lint-go", "20 s"),
-    Tier("test-chart", "1 min"),
-    Tier("test-controlplane", "5 min"),
-    Tier("test-e2e", "6 min"),
+    Tier("test-chart", "40 s"),
+    Tier("test-controlplane", "14 min"),
+    Tier("test-e2e", "10 min"),
 )
 
 
