@@ -4,10 +4,11 @@ tests do."""
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.kube import ROOT, CommandFailed, Kube
+from scripts.kube import ROOT, CommandFailed, Kube, until
 
 IMAGES = ROOT / ".build" / "images"
 
@@ -33,6 +34,16 @@ def crds(kube: Kube) -> None:
     )
     for name in ("querytasks", "querysources"):
         kube("wait", f"crd/{name}.querytask.dev", "--for=condition=Established", "--timeout=30s")
+        until(f"kubectl to know the {name}", partial(_served, kube, name), 30)
+
+
+def _served(kube: Kube, name: str) -> bool:
+    """Whether kubectl finds the resource: a new one takes the API server's discovery a moment more."""
+    try:
+        kube("get", name, "--output=name")
+    except CommandFailed:
+        return False
+    return True
 
 
 def _namespace_of_crds(kube: Kube) -> str | None:

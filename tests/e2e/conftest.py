@@ -40,7 +40,6 @@ def cleanup(request: pytest.FixtureRequest) -> Iterator[ExitStack]:
 def site(cleanup: ExitStack, request: pytest.FixtureRequest, tmp_path_factory: Temporary) -> Iterator[Site]:
     """The installation that most tests use, with the source ``flights``."""
     made = begin(cleanup, request, "main")
-    release.crds(made.kube)
     cleanup.enter_context(installing.installed(made))
     lake.load(made.kube, release.image("worker"))
     made.kube("apply", "-f", str(release.example_files()[1]))
@@ -55,7 +54,6 @@ def small(cleanup: ExitStack, request: pytest.FixtureRequest, tmp_path_factory: 
     made = begin(cleanup, request, "small")
     if not installing.has_storage_class(made.kube, SMALL_CLASS):
         pytest.skip(f"the cluster has no StorageClass {SMALL_CLASS}")
-    release.crds(made.kube)
     exports = {"storageClass": SMALL_CLASS, "size": "60Mi"}
     cleanup.enter_context(installing.installed(made, exports=exports, settings={"maxRunning": 1}))
     yield made
@@ -70,8 +68,12 @@ def unexpected_in_log(site: Site, temporary: Temporary) -> list[str]:
 
 
 def begin(cleanup: ExitStack, request: pytest.FixtureRequest, purpose: str) -> Site:
-    """A namespace that is watched, reported when a test fails, and removed in the end."""
+    """A namespace that is watched, reported when a test fails, and removed in the end.
+
+    The CRDs come first: on a new cluster there would be nothing to watch.
+    """
     made = Site(cleanup.enter_context(installing.namespace(purpose)))
+    release.crds(made.kube)
     request.session.stash.setdefault(SITES, []).append(made)
     witness = cleanup.enter_context(watching(made.kube))
     request.session.stash.setdefault(WITNESSES, []).append(witness)

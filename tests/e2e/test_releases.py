@@ -19,7 +19,6 @@ from tests.e2e.kit.site import Site
 def first(cleanup: ExitStack, request: pytest.FixtureRequest) -> Site:
     """A namespace for these tests, with nothing in it yet, and the first release's name."""
     made = begin(cleanup, request, "releases")
-    release.crds(made.kube)
     for name in ("qt", "second"):
         cleanup.callback(release.uninstall, made.kube, name)
     return made

@@ -66,20 +66,33 @@ def watching(kube: Kube) -> Iterator[Witness]:
     """Watch the pods and tasks of a namespace until the end of the block."""
     witness = Witness()
     pods = ("pods", f"--selector={TASK_UID_LABEL}")
-    with _stream(kube, pods, witness.pod), _stream(kube, ("querytasks",), witness.task):
+    tasks = ("querytasks",)
+    with _stream(kube, pods, witness.pod, witness), _stream(kube, tasks, witness.task, witness):
         yield witness
 
 
 @contextmanager
-def _stream(kube: Kube, what: tuple[str, ...], take: Callable[[str, Json], None]) -> Iterator[None]:
+def _stream(
+    kube: Kube, what: tuple[str, ...], take: Callable[[str, Json], None], witness: Witness
+) -> Iterator[None]:
     command = [kubectl.tool("kubectl"), "--kubeconfig", kube.kubeconfig, "--namespace", kube.namespace]
     command += ["get", *what, "--watch", "--output-watch-events", "--output=json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        reader = threading.Thread(target=_read, args=(process, take), daemon=True)
+        ending = threading.Event()
+
+        def read() -> None:
+            try:
+                _read(process, take)
+            finally:
+                if not ending.is_set():
+                    witness.faults.append(f"nobody looks any more: the watch of {what[0]} has ended")
+
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
         try:
             yield
         finally:
+            ending.set()
             process.terminate()
             reader.join()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
-from querytask.adapters.exports import ExportsVolume
+import pytest
+
+from querytask.adapters.exports import ExportsVolume, scan
 from querytask.adapters.exports import volume as volumes
 from querytask.core.collection_facts import AttemptFacts, DirectoryFacts, ManifestFacts
 from querytask_worker import contract
@@ -95,3 +99,26 @@ async def test_nothing_is_told_of_nothing(volume: ExportsVolume) -> None:
     """An empty volume, a task without a directory."""
     assert [part async for part in volume.scan()] == []
     assert await volume.directory(NAMESPACE, UID) is None
+
+
+async def test_giving_up_while_a_thread_looks(
+    root: Path, volume: ExportsVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is cancelled waits for the thread and is told nothing but that: the operator ends like this."""
+    task_directory(root).mkdir(parents=True)
+    looks, goes_on = threading.Event(), threading.Event()
+    look = scan.directory
+
+    def slow(_: Path, *place: str) -> DirectoryFacts | None:
+        looks.set()
+        goes_on.wait(20)
+        return look(root, *place)
+
+    monkeypatch.setattr(scan, "directory", slow)
+    looking = asyncio.ensure_future(anext(volume.scan()))
+    await asyncio.to_thread(looks.wait, 20)
+    looking.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await looking

@@ -320,7 +320,7 @@ def test_without_a_task_directory_the_termination_message_still_tells(tmp_path):
 
 def test_progress_is_told_while_it_runs(worker):
     """It only rises, from the statements that prepare to the query."""
-    query = "SELECT count(*) FROM t WHERE md5(range::VARCHAR) LIKE 'abc%'"
+    query = "SELECT count(*) FROM t WHERE md5(repeat(range::VARCHAR, 150)) LIKE 'abc%'"
     process = worker(f"CREATE TEMP TABLE t AS FROM range(8000000); {query}").start()
     path = process.directory / contract.PROGRESS_FILE
     first = await_value(lambda: path.exists() and json.loads(path.read_text()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,11 +82,22 @@ class ExportsVolume:
     async def scan(self) -> AsyncIterator[list[DirectoryFacts]]:
         """The facts of every task's directory, some at a time."""
         directories = scan.directories(self.root)
+        # Whoever is cancelled while a thread looks must not close what that thread still uses.
+        turns = threading.Lock()
+
+        def some() -> list[DirectoryFacts]:
+            with turns:
+                return list(islice(directories, AT_ONCE))
+
+        def close() -> None:
+            with turns:
+                directories.close()
+
         try:
-            while found := await self._run(lambda: list(islice(directories, AT_ONCE)), "looking through it"):
+            while found := await self._run(some, "looking through it"):
                 yield found
         finally:
-            await self._run(directories.close, "looking through it")
+            await self._run(close, "looking through it")
 
     async def remove_task(self, namespace: str, uid: str) -> Removal:
         """Remove a task's directory."""
