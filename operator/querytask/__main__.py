@@ -36,6 +36,7 @@ from querytask.runtime.collecting import ClusterFacts
 from querytask.runtime.collector import Collector
 from querytask.runtime.finished import FinishedTasks
 from querytask.runtime.health import Health
+from querytask.runtime.journal import Journal
 from querytask.runtime.lease import Lease, LeaseLost
 from querytask.runtime.observer import Observer
 from querytask.runtime.operator import Operator
@@ -124,10 +125,11 @@ async def build(
         config.max_running,
         lambda uid: reconciler.granted(uid),  # noqa: PLW0108 - it is not built yet
     )
-    observer = Observer(calls, store, volume, cache, config)
-    applier = Applier(calls, store, volume, cache, observer, config, metrics, now)
+    observer = Observer(calls, volume, cache, config)
+    journal = Journal(store, metrics, now)
+    applier = Applier(calls, journal, volume, cache, observer, config, metrics, now)
     closer = Closer(calls, store, cache, observer, now)
-    reconciler = Reconciler(calls, store, cache, slots, observer, applier, closer, config, queue.add, now)
+    reconciler = Reconciler(calls, journal, cache, slots, observer, applier, closer, config, queue.add, now)
     resync = Resync(
         calls,
         store,

@@ -33,6 +33,9 @@ Watcher = Callable[[str, str, str, float], None]
 MERGE_PATCH = "application/merge-patch+json"
 TIMEOUT_SECONDS = 30.0
 PAGE = 500
+"""How many objects are asked for at a time."""
+PASSING_PAGE = 100
+"""The same where the objects are looked at and not kept: a page takes ten times its size in memory."""
 UNFINISHED = ",".join(f"status.phase!={phase}" for phase in sorted(names.TERMINAL_PHASES))
 """Field selector of the tasks that still need somebody."""
 
@@ -97,10 +100,10 @@ class Cluster:
         """The task as it is now, not as a cache has it."""
         return await self._call("get", names.TASK_PLURAL, name)
 
-    async def list_tasks(self, field_selector: str = "") -> AsyncIterator[list[Raw]]:
-        """The tasks that the selector picks, in pages."""
-        async for page in self._list(names.TASK_PLURAL, {"fieldSelector": field_selector}):
-            yield page
+    async def list_tasks(self, field_selector: str = "", page: int = PAGE) -> AsyncIterator[list[Raw]]:
+        """The tasks that the selector picks, in pages of so many."""
+        async for found in self._list(names.TASK_PLURAL, {"fieldSelector": field_selector}, page):
+            yield found
 
     async def patch_task_status(self, name: str, uid: str, resource_version: str, status: Raw) -> Raw:
         """Merge ``status`` into the task's, unless another has written it since; returns the task as it is
@@ -176,7 +179,7 @@ class Cluster:
     async def create_event(self, body: Raw) -> None:
         """Create an Event; one of that name that is there already was told before."""
         try:
-            await self._call("post", "events", body=body)
+            await self._request("post", "events", body=body)
         except errors.AlreadyExists:
             return
 
@@ -198,8 +201,10 @@ class Cluster:
 
     # the wire
 
-    async def _list(self, resource: str, selectors: dict[str, str]) -> AsyncIterator[list[Raw]]:
-        query = {"limit": str(PAGE)} | {key: value for key, value in selectors.items() if value}
+    async def _list(
+        self, resource: str, selectors: dict[str, str], page: int = PAGE
+    ) -> AsyncIterator[list[Raw]]:
+        query = {"limit": str(page)} | {key: value for key, value in selectors.items() if value}
         while True:
             answer = await self._call("get", resource, query=query)
             yield answer["items"]
@@ -210,9 +215,18 @@ class Cluster:
 
     async def _delete(self, resource: str, name: str, uid: str, options: Raw | None = None) -> None:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} | (options or {})
-        await self._call("delete", resource, name, body=body)
+        await self._request("delete", resource, name, body=body)
 
-    async def _call(
+    async def _call(self, verb: str, resource: str, name: str = "", **parts: Any) -> Raw:
+        text = await self._request(verb, resource, name, **parts)
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise errors.Unavailable(
+                f"{verb} {resource} {name}: the answer must be a JSON object: {error}"
+            ) from error
+
+    async def _request(
         self,
         verb: str,
         resource: str,
@@ -221,7 +235,8 @@ class Cluster:
         sub: str = "",
         query: dict[str, str] | None = None,
         body: Raw | None = None,
-    ) -> Raw:
+    ) -> bytes:
+        """The answer as it came: reading it costs more than sending what asks for it."""
         started, outcome = time.monotonic(), "ok"
         try:
             return await self._send(verb, self._path(resource, name, sub, query), body)
@@ -236,7 +251,7 @@ class Cluster:
         parts = [_ROOTS[resource], *scope, resource, quote(name, safe=""), sub]
         return "/".join(part for part in parts if part) + (f"?{urlencode(query)}" if query else "")
 
-    async def _send(self, verb: str, path: str, body: Raw | None) -> Raw:
+    async def _send(self, verb: str, path: str, body: Raw | None) -> bytes:
         headers = {
             "Accept": "application/json",
             "Content-Type": MERGE_PATCH if verb == "patch" else "application/json",
@@ -248,17 +263,14 @@ class Cluster:
             answer = await self._api.call_api(
                 verb.upper(), url, headers, body, _request_timeout=TIMEOUT_SECONDS
             )
-            text = await answer.read()  # type: ignore[no-untyped-call]
+            text: bytes = await answer.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise errors.Unavailable(f"{verb} {path}: {type(error).__name__}: {error}") from error
         except ApiException as error:
             raise translate(error.status or 0, str(error.body or ""), dict(error.headers or {})) from error
         if answer.status >= 400:
             raise translate(answer.status, text.decode("utf-8", "replace"), dict(answer.headers))
-        try:
-            return dict(json.loads(text))
-        except ValueError as error:
-            raise errors.Unavailable(f"{verb} {path}: the answer must be a JSON object: {error}") from error
+        return text
 
 
 _CUSTOM = f"/apis/{names.GROUP}/{names.VERSION}"

@@ -17,7 +17,6 @@ from typing import Any
 from querytask import errors
 from querytask.adapters.cluster import Cluster
 from querytask.adapters.exports import ExportsVolume
-from querytask.adapters.store import Store
 from querytask.api.task import QueryTask
 from querytask.api.task_status import TaskStatus
 from querytask.core import cancelling, events, merge, pods, podstate, status
@@ -28,6 +27,7 @@ from querytask.metrics import Metrics
 from querytask.names import Phase, Reason
 from querytask.runtime import recording
 from querytask.runtime.cache import Cache
+from querytask.runtime.journal import Ended, Journal
 from querytask.runtime.observer import Observer
 from querytask.settings import Settings
 
@@ -63,7 +63,7 @@ class Applier:
     def __init__(
         self,
         cluster: Cluster,
-        store: Store,
+        journal: Journal,
         volume: ExportsVolume,
         cache: Cache,
         observer: Observer,
@@ -71,9 +71,8 @@ class Applier:
         metrics: Metrics,
         now: Callable[[], dt.datetime],
     ) -> None:
-        self._cluster, self._store, self._volume, self._cache = cluster, store, volume, cache
+        self._cluster, self._journal, self._volume, self._cache = cluster, journal, volume, cache
         self._observer, self._settings, self._metrics, self._now = observer, settings, metrics, now
-        self._last: dict[str, recording.Step] = {}
 
     async def apply(
         self, raw: dict[str, Any], observed: Observed, plan: Plan, *, readable: bool = True
@@ -102,29 +101,13 @@ class Applier:
             await self._delete_task(observed.task)
         return Applied(raw, recorded)
 
-    def forget(self, uid: str) -> None:
-        """Nothing more is to be done about the task of that uid."""
-        self._last.pop(uid, None)
-
     # history
 
     async def _record(self, raw: dict[str, Any], observed: Observed, plan: Plan) -> bool:
-        step = recording.step(raw, observed, plan)
-        uid = observed.task.metadata.uid
-        if self._last.get(uid) == step:
-            return True
         try:
-            stored = await self._store.record(
-                step.task, step.attempt, step.export, step.transitions(self._now())
-            )
-        except errors.StoreError as error:
-            self._metrics.history_failed("record")
-            log.warning("The history cannot be written: %s", error)
-            return False
-        if stored.finished and stored.task.phase != step.task.phase:
-            raise Stale(f"the history has the task as {stored.task.phase} already")
-        self._last[uid] = step
-        return True
+            return await self._journal.record(recording.step(raw, observed, plan))
+        except Ended as ended:
+            raise Stale(str(ended)) from ended
 
     def _unrecorded(self, observed: Observed, plan: Plan) -> TaskStatus:
         now = self._now()
@@ -216,12 +199,7 @@ class Applier:
             pass  # it is gone, or another task has the name
         else:
             log.info("Deleted the object: its ttlAfterFinished is over")
-        try:
-            await self._store.close_deleted(task.metadata.uid, self._now())
-        except errors.StoreError as error:
-            log.warning(
-                "The history cannot be written: %s", error
-            )  # the walk over the finished tasks notes it
+        await self._journal.object_deleted(task.metadata.uid)
 
     # status
 

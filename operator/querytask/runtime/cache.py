@@ -58,8 +58,11 @@ class Cache:
             self.tasks[name] = task
         return [self.task_key(name)]
 
-    def drop_task(self, name: str) -> list[Key]:
-        """Forget a task: it is gone, or finished."""
+    def drop_task(self, name: str, uid: str = "") -> list[Key]:
+        """Forget a task: it is gone, or finished. One that was seen finished, by its ``uid``, is no news: its
+        end is what took it out of the selection that is watched."""
+        if uid in self._finished:
+            return []
         self.tasks.pop(name, None)
         return [self.task_key(name)]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from querytask import errors
-from querytask.adapters.cluster import Cluster
+from querytask.adapters.cluster import PASSING_PAGE, Cluster
 from querytask.adapters.store import TaskKey
 from querytask.core import clock
 from querytask.core.collection_facts import LivingTask
@@ -28,7 +28,7 @@ class ClusterFacts:
         try:
             return {
                 item["metadata"]["uid"]: _living(item.get("status", {}))
-                async for page in self._cluster.list_tasks()
+                async for page in self._cluster.list_tasks(page=PASSING_PAGE)
                 for item in page
             }
         except errors.ClusterError as error:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from querytask import errors, names
-from querytask.adapters.cluster import Cluster
+from querytask.adapters.cluster import PASSING_PAGE, Cluster
 from querytask.adapters.store import Store, TaskKey
 from querytask.api import durations
 from querytask.core import clock
@@ -53,7 +53,7 @@ class FinishedTasks:
         could not be asked."""
         seen: set[str] = set()
         for selector in FINISHED:
-            async for page in self._cluster.list_tasks(selector):
+            async for page in self._cluster.list_tasks(selector, PASSING_PAGE):
                 seen.update(item["metadata"]["uid"] for item in page)
                 await self._page(page)
         await self._deleted_unseen(seen)

@@ -14,7 +14,6 @@ from typing import Any
 from querytask import errors, names
 from querytask.adapters.cluster import Cluster
 from querytask.adapters.exports import Damaged, ExportsVolume
-from querytask.adapters.store import Store, StoredTask
 from querytask.api import parse
 from querytask.api.source import QuerySource
 from querytask.api.task import QueryTask
@@ -30,11 +29,8 @@ log = logging.getLogger(__name__)
 class Observer:
     """Looks, and changes nothing."""
 
-    def __init__(
-        self, cluster: Cluster, store: Store, volume: ExportsVolume, cache: Cache, settings: Settings
-    ) -> None:
-        self._cluster, self._store, self._volume = cluster, store, volume
-        self._cache, self._settings = cache, settings
+    def __init__(self, cluster: Cluster, volume: ExportsVolume, cache: Cache, settings: Settings) -> None:
+        self._cluster, self._volume, self._cache, self._settings = cluster, volume, cache, settings
 
     async def observe(
         self, task: QueryTask, memory: Memory, *, slot: bool, refusal: Refusal | None, now: dt.datetime
@@ -97,14 +93,6 @@ class Observer:
         """A source, as the cache has it."""
         raw = self._cache.sources.get(name)
         return None if raw is None else parse.source(raw)
-
-    async def memory(self, uid: str) -> tuple[StoredTask | None, bool]:
-        """The history's rows of a task, and whether the history could be read."""
-        try:
-            return await self._store.get(uid), True
-        except errors.StoreError as error:
-            log.warning("The history cannot be read: %s", error)
-            return None, False
 
     def _sources(self, task: QueryTask) -> tuple[SourceState, ...]:
         claims = self._cache.claims

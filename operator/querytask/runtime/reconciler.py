@@ -16,17 +16,17 @@ from typing import Any
 
 from querytask import errors, names
 from querytask.adapters.cluster import Cluster
-from querytask.adapters.store import Store
 from querytask.api import parse
 from querytask.api.task import QueryTask
 from querytask.core import merge, sourcing
 from querytask.core.decide import decide
-from querytask.core.observed import Observed, Refusal
+from querytask.core.observed import Memory, Observed, Refusal
 from querytask.core.plan import Plan, SlotUse
-from querytask.runtime import logs, recording
+from querytask.runtime import logs
 from querytask.runtime.applier import Applier, Stale
 from querytask.runtime.cache import Cache, Key
 from querytask.runtime.closing import Closer
+from querytask.runtime.journal import Journal
 from querytask.runtime.observer import Observer
 from querytask.runtime.slots import Rank, Slots
 from querytask.settings import Settings
@@ -47,7 +47,7 @@ class Reconciler:
     def __init__(
         self,
         cluster: Cluster,
-        store: Store,
+        journal: Journal,
         cache: Cache,
         slots: Slots,
         observer: Observer,
@@ -57,7 +57,7 @@ class Reconciler:
         enqueue: Callable[[Key], None],
         now: Callable[[], dt.datetime],
     ) -> None:
-        self._cluster, self._store, self._cache, self._slots = cluster, store, cache, slots
+        self._cluster, self._journal, self._cache, self._slots = cluster, journal, cache, slots
         self._observer, self._applier, self._closer = observer, applier, closer
         self._settings, self._enqueue, self._now = settings, enqueue, now
         self._refusals: dict[str, Refusal] = {}
@@ -122,7 +122,7 @@ class Reconciler:
         """Whether anything is left to do about a task that is not among the unfinished ones."""
         if key.name in self._cache.pod_owners().values():
             return True
-        return bool(await self._store.find_open(key.namespace, key.name))
+        return bool(await self._journal.find_open(key.namespace, key.name))
 
     async def _close_others(self, key: Key, raw: dict[str, Any] | None, fresh: bool) -> float | None:
         """Rows of earlier objects of this name, whose deletion may have gone unseen; ``fresh`` says that the
@@ -131,7 +131,7 @@ class Reconciler:
         if raw is not None and raw.get("status") and not fresh:
             return None  # it has been looked at before, and so were they
         try:
-            gone = set(await self._store.find_open(key.namespace, key.name))
+            gone = set(await self._journal.find_open(key.namespace, key.name))
         except errors.StoreError as error:
             log.warning("The history cannot be read: %s", error)
             return RETRY_HISTORY
@@ -170,16 +170,16 @@ class Reconciler:
 
     async def _look(self, raw: dict[str, Any], task: QueryTask) -> tuple[Observed, bool]:
         uid = task.metadata.uid
-        stored, readable = await self._observer.memory(uid)
+        memory = await self._journal.memory(uid)
         now = self._now()
         observed = await self._observer.observe(
             task,
-            recording.memory(stored),
+            memory or Memory(),
             slot=self._slots.holds(uid),
             refusal=self._refusals.get(uid),
             now=now,
         )
-        return observed, readable
+        return observed, memory is not None
 
     def _decide(self, key: Key, observed: Observed) -> Plan:
         uid, now = observed.task.metadata.uid, self._now()
@@ -204,7 +204,7 @@ class Reconciler:
 
     def _forget(self, uid: str) -> None:
         self._refusals.pop(uid, None)
-        self._applier.forget(uid)
+        self._journal.forget(uid)
         self._leave(uid)
 
     def _leave(self, uid: str) -> None:

@@ -44,6 +44,15 @@ class Step:
     export: ExportRecord | None
     transition: tuple[int, str, str]
 
+    def says_nothing_after(self, last: Step) -> bool:
+        """Whether the history holds all of it when ``last`` was written last: of a task that has its end
+        it takes only what may still change."""
+        if self == last:
+            return True
+        ended = self.task.phase == last.task.phase and last.task.completed_at is not None
+        more = self.attempt is not None or self.export is not None
+        return ended and not more and _live(self.task) == _live(last.task)
+
     def transitions(self, now: dt.datetime) -> list[TransitionRecord]:
         """The step as a row of its own; told again it is no new row."""
         attempt, phase, reason = self.transition
@@ -59,6 +68,10 @@ class Step:
                 actor=actor,
             )
         ]
+
+
+def _live(task: TaskRecord) -> tuple[object, ...]:
+    return task.priority, task.metadata, task.ttl_due_at
 
 
 def memory(stored: StoredTask | None) -> Memory:

@@ -41,7 +41,7 @@ def registry(
         (
             (names.GROUP, names.VERSION, names.TASK_PLURAL),
             cache.put_task,
-            lambda o: cache.drop_task(o["metadata"]["name"]),
+            lambda o: cache.drop_task(o["metadata"]["name"], o["metadata"]["uid"]),
         ),
         (
             (names.GROUP, names.VERSION, names.SOURCE_PLURAL),

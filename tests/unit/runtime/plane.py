@@ -19,6 +19,7 @@ from querytask.metrics import Metrics
 from querytask.runtime.applier import Applier, Stale
 from querytask.runtime.cache import Cache, Key
 from querytask.runtime.closing import Closer
+from querytask.runtime.journal import Journal
 from querytask.runtime.observer import Observer
 from querytask.runtime.reconciler import Reconciler
 from querytask.runtime.slots import Slots
@@ -113,11 +114,14 @@ class Plane:
         api: Any = self.api
         history: Any = self.history
         cache, settings = self.cache, make.settings()
-        self.observer = Observer(api, history, volume, cache, settings)
-        self.applier = Applier(api, history, volume, cache, self.observer, settings, Metrics(), self.clock)
+        self.observer = Observer(api, volume, cache, settings)
+        self.journal = Journal(history, Metrics(), self.clock)
+        self.applier = Applier(
+            api, self.journal, volume, cache, self.observer, settings, Metrics(), self.clock
+        )
         self.reconciler = Reconciler(
             api,
-            history,
+            self.journal,
             cache,
             self.slots,
             self.observer,

@@ -89,8 +89,16 @@ def test_a_late_event_does_not_bring_a_finished_task_back(cache):
 def test_a_task_that_is_gone(cache):
     """Is forgotten, and looked at once more."""
     cache.put_task(task())
-    assert cache.drop_task(make.NAME) == [TASK]
+    assert cache.drop_task(make.NAME, make.UID) == [TASK]
     assert cache.tasks == {}
+
+
+def test_a_task_that_leaves_the_watch_because_it_has_ended(cache):
+    """Its end was news, that it is no longer among the unfinished is none; and it takes nobody with it."""
+    cache.put_task(task(100, "Succeeded"))
+    cache.put_task(task(101, uid="another"))
+    assert cache.drop_task(make.NAME, make.UID) == []
+    assert cache.tasks[make.NAME]["metadata"]["uid"] == "another"
 
 
 # pods
