@@ -66,6 +66,10 @@ test: ## every check and every tier of tests
 test-unit: setup-python ## pure tests
 	@$(PYTEST) tests/unit $(ARGS)
 
+.PHONY: test-worker
+test-worker: setup-python ## the worker: real processes, a real DuckDB, real small file systems
+	@$(PYTEST) tests/worker $(ARGS)
+
 .PHONY: test-controlplane
 test-controlplane: setup ## the operator against a real API server and a scripted kubelet
 	@$(PYTEST) tests/controlplane $(ARGS)

@@ -8,7 +8,7 @@ import pytest
 
 from querytask_worker import preview
 from querytask_worker.contract import CELL_BYTES, PREVIEW_BYTES
-from tests.unit.worker.builders import CSV, JSON, PARQUET
+from tests.worker.builders import CSV, JSON, PARQUET
 
 CELLS = [
     ("1::TINYINT", "1"),

@@ -12,7 +12,7 @@ import pytest
 
 from querytask_worker import export
 from querytask_worker.contract import ExitCode, Export, Parameter
-from tests.unit.worker.builders import CSV, JSON, PARQUET
+from tests.worker.builders import CSV, JSON, PARQUET
 
 SQL = "SELECT range AS id, 'row ' || range AS name, range % 3 = 0 AS third FROM range(3000) ORDER BY id"
 COMPRESSIONS = {

@@ -16,7 +16,7 @@ import pytest
 from querytask_worker import contract
 from querytask_worker.contract import MEMORY_ENV, Export, Manifest, Parameter
 from querytask_worker.mailbox import Mailbox
-from tests.unit.worker.builders import GIB, PARQUET, WorkerProcess, await_value
+from tests.worker.builders import GIB, PARQUET, WorkerProcess, await_value
 
 MIB = 1024 * 1024
 LONG = "SELECT count(*) FROM range(1000000) a JOIN range(1000000) b ON a.range * b.range % 7 = 3"
@@ -165,7 +165,7 @@ def stubborn(worker):
         root = str(Path(__file__).parents[3])
         paths = os.pathsep.join([str(Path(contract.__file__).parents[1]), root])
         process: WorkerProcess = worker("SELECT 1", environ={"PYTHONPATH": paths}, **fields)
-        process.module = ("tests.unit.worker.stubborn", name)
+        process.module = ("tests.worker.stubborn", name)
         return process
 
     return stubborn
@@ -374,13 +374,13 @@ def test_as_pid_1_it_hears_a_stop_and_buries_orphans(worker, tmp_path):
 
 
 def _any_assignment() -> contract.Assignment:
-    from tests.unit.worker.builders import assignment
+    from tests.worker.builders import assignment
 
     return assignment()
 
 
 def _places(root: Path):
-    from tests.unit.worker.builders import places
+    from tests.worker.builders import places
 
     return places(root)
 

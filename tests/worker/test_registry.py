@@ -13,7 +13,7 @@ import pytest
 
 from querytask_worker.log import Log
 from querytask_worker.registry import Registry, preview_of
-from tests.unit.worker.builders import await_value
+from tests.worker.builders import await_value
 
 
 class Deaf:

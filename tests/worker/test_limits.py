@@ -6,7 +6,7 @@ import pytest
 
 from querytask_worker.contract import CPU_ENV, MEMORY_ENV
 from querytask_worker.limits import OomCounter, limits
-from tests.unit.worker.builders import GIB, assignment
+from tests.worker.builders import GIB, assignment
 
 MIB = 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""A worker whose engine does what no task can ask for yet: ``python -m tests.unit.worker.stubborn NAME
+"""A worker whose engine does what no task can ask for yet: ``python -m tests.worker.stubborn NAME
 <options of the worker>``.
 
 The supervisor, its engine process, the registry and the way of executing are the real ones; only the job is

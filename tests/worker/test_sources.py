@@ -10,7 +10,7 @@ from querytask_worker import sources
 from querytask_worker.contract import ExitCode
 from querytask_worker.faults import Fault
 from querytask_worker.places import Places
-from tests.unit.worker.builders import places
+from tests.worker.builders import places
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from querytask_worker.faults import Stopped
 from querytask_worker.log import Log
 from querytask_worker.pool import ConnectionPool
 from querytask_worker.registry import Registry
-from tests.unit.worker.builders import await_value
+from tests.worker.builders import await_value
 
 PACKAGE = Path(querytask_worker.__file__).parent
 EXECUTING = set(

@@ -15,7 +15,7 @@ from querytask_worker.engine import Engine
 from querytask_worker.faults import Fault
 from querytask_worker.log import Log
 from querytask_worker.registry import Registry
-from tests.unit.worker.builders import WorkerProcess, assignment, job
+from tests.worker.builders import WorkerProcess, assignment, job
 
 
 @pytest.fixture
@@ -111,6 +111,6 @@ def worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
 
     yield worker
     for process in made:
-        if hasattr(process, "process") and process.process.poll() is None:
+        if hasattr(process, "process"):
             process.process.kill()
-            process.process.communicate()
+            process.process.communicate()  # of one that has ended, too: a test may have failed before it did

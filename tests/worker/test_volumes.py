@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from querytask_worker import contract
-from tests.unit.worker.builders import CSV, PARQUET
-from tests.unit.worker.test_worker import told_once
+from tests.worker.builders import CSV, PARQUET
+from tests.worker.test_worker import told_once
 
 MIB = 1024 * 1024
 BIG = "SELECT hash(range) AS h, md5(range::VARCHAR) AS m FROM range(3000000)"
@@ -150,6 +150,6 @@ def fill(volume: Path, keep: int = 0) -> None:
 
 
 def _places(root: Path):
-    from tests.unit.worker.builders import places
+    from tests.worker.builders import places
 
     return places(root)

@@ -11,7 +11,7 @@ from querytask_worker.engine import Engine
 from querytask_worker.faults import Stopped
 from querytask_worker.log import Log
 from querytask_worker.registry import Registry
-from tests.unit.worker.builders import PARQUET, job
+from tests.worker.builders import PARQUET, job
 
 
 @pytest.mark.parametrize("export", [None, PARQUET], ids=["counted", "exported"])

@@ -13,7 +13,7 @@ import pytest
 from querytask_worker import classify
 from querytask_worker.contract import ExitCode
 from querytask_worker.text import Piece
-from tests.unit.worker.builders import CSV, PARQUET
+from tests.worker.builders import CSV, PARQUET
 
 MIB = 1024 * 1024
 

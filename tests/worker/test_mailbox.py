@@ -10,7 +10,7 @@ import pytest
 from querytask_worker import contract
 from querytask_worker.contract import Manifest, Outcome, Progress
 from querytask_worker.mailbox import OUTCOME_RESERVE_BYTES, Mailbox, remove_tree, tree_bytes
-from tests.unit.worker.builders import assignment
+from tests.worker.builders import assignment
 
 MANIFEST = Manifest("n", "t", "u", 1, "s", "p", "e", "sha", "1.5.5", 0)
 OUTCOME = Outcome(1, 0, "Completed", "s", "f")

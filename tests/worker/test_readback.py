@@ -7,7 +7,7 @@ import json
 import pytest
 
 from querytask_worker.contract import Export
-from tests.unit.worker.builders import CSV, JSON
+from tests.worker.builders import CSV, JSON
 
 MIB = 1024**2
 WAYS = {
