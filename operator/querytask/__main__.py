@@ -22,13 +22,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from querytask import errors, settings
+from querytask import errors, logs, settings
 from querytask.adapters import cluster
 from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.store import HistoryLock, Store, open_history
 from querytask.core.collection import Rules
 from querytask.metrics import Metrics
-from querytask.runtime import logs, probes, source
+from querytask.runtime import probes, source
 from querytask.runtime.applier import Applier
 from querytask.runtime.cache import Cache, Key
 from querytask.runtime.closing import Closer

@@ -5,6 +5,7 @@ there.
     ├── SettingsError           a setting is missing, unknown or out of its bounds: no start
     ├── ObjectInvalid           an object of the cluster does not fit our models
     ├── ClusterError            the API server did not do as asked
+    │   ├── Unauthenticated     401: the credentials are none, or no longer
     │   ├── NotFound            404: the object is not there
     │   ├── Conflict            409: another has written since, or a precondition failed
     │   │   └── AlreadyExists   409: an object of that name is there
@@ -42,6 +43,10 @@ class ClusterError(QueryTaskError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Unauthenticated(ClusterError):
+    """The credentials are none, or no longer."""
 
 
 class NotFound(ClusterError):

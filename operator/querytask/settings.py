@@ -13,17 +13,24 @@ import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from querytask.errors import SettingsError
 
 PREFIX = "QUERYTASK_"
 
 
-def option(default: Any, text: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A setting: its default (``...`` where there is none), what it means, the least value or the closed set
-    of values."""
-    metadata = {"text": text, "least": least, "choices": choices}
+def option(
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A setting: its default (``...`` where there is none), what it means, its bounds or the closed set of
+    its values."""
+    metadata = {"text": text, "least": least, "most": most, "choices": choices}
     if default is ...:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, (dict, list)):
@@ -152,17 +159,24 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise ``SettingsError`` for a value out of its bounds."""
-        for item in dataclasses.fields(self):
-            _check(item, getattr(self, item.name))
+        check(self)
+
+
+S = TypeVar("S")
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings from the variables ``QUERYTASK_…`` of ``environment``.
+    """The operator's settings from ``environment``; raises as ``read_into``."""
+    return read_into(Settings, environment)
+
+
+def read_into(kind: type[S], environment: Mapping[str, str]) -> S:
+    """Settings of one program, a dataclass of ``option``s, from the variables ``QUERYTASK_…``.
 
     Raises ``SettingsError``, naming the variable, for one that is missing, unknown or not of its type.
     """
-    fields = {variable(item.name): item for item in dataclasses.fields(Settings)}
-    hints = typing.get_type_hints(Settings)
+    fields = {variable(item.name): item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
     if unknown := sorted(name for name in environment if name.startswith(PREFIX) and name not in fields):
         raise SettingsError(f"{unknown[0]} must be a known setting; see the reference of settings")
     values = {}
@@ -171,7 +185,13 @@ def read(environment: Mapping[str, str]) -> Settings:
             values[item.name] = _parse(name, hints[item.name], environment[name])
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             raise SettingsError(f"{name} must be set")
-    return Settings(**values)
+    return kind(**values)
+
+
+def check(settings: Any) -> None:
+    """Raise ``SettingsError`` for a value of ``settings`` that is out of its bounds."""
+    for item in dataclasses.fields(settings):
+        _check(item, getattr(settings, item.name))
 
 
 def variable(field: str) -> str:
@@ -196,8 +216,10 @@ def _parse(name: str, hint: Any, text: str) -> Any:
 
 
 def _check(item: dataclasses.Field[Any], value: Any) -> None:
-    least, choices = item.metadata["least"], item.metadata["choices"]
+    least, most, choices = (item.metadata[name] for name in ("least", "most", "choices"))
     if least is not None and not value >= least:
         raise SettingsError(f"{variable(item.name)} must be at least {least:g}, not {value}")
+    if most is not None and not value <= most:
+        raise SettingsError(f"{variable(item.name)} must be at most {most:g}, not {value}")
     if choices and value not in choices:
         raise SettingsError(f'{variable(item.name)} must be one of {", ".join(choices)}, not "{value}"')

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from querytask import errors, names
+from querytask import errors, logs, names
 from querytask.adapters.cluster import Cluster
 from querytask.api import parse
 from querytask.api.task import QueryTask
@@ -22,7 +22,6 @@ from querytask.core import merge, sourcing
 from querytask.core.decide import decide
 from querytask.core.observed import Memory, Observed, Refusal
 from querytask.core.plan import Plan, SlotUse
-from querytask.runtime import logs
 from querytask.runtime.applier import Applier, Stale
 from querytask.runtime.cache import Cache, Key
 from querytask.runtime.closing import Closer

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
-from querytask.runtime.logs import JsonFormatter, bound
+from querytask.logs import JsonFormatter, bound
 
 FORMATTER = JsonFormatter()
 
@@ -81,7 +81,7 @@ def test_a_traceback_stays_in_its_line():
 def test_the_process_logs_to_standard_error():
     """As JSON, from the level on that was asked for; the libraries only their warnings."""
     code = (
-        "import logging; from querytask.runtime import logs; logs.configure('INFO');"
+        "import logging; from querytask import logs; logs.configure('INFO');"
         "logging.getLogger('querytask.x').info('ours'); logging.getLogger('querytask.x').debug('too low');"
         "logging.getLogger('kopf.objects').info('theirs'); logging.getLogger('kopf.objects').warning('bad');"
         "logging.getLogger('kopf._core.reactor.running').warning('OS signals are ignored: %s', 1)"

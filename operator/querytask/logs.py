@@ -1,8 +1,8 @@
 """JSON lines on standard error, one an event, each with the task, its namespace and its attempt where there
-is one.
+is one. For the operator and the API alike, and therefore a leaf.
 
-The three are bound once where work on a task begins (``bound``) and travel with the asyncio task, so that no
-call has to repeat them and no line can miss them.
+What a line is about is bound once, where the work begins (``bound``), and travels with the asyncio task, so
+that no call has to repeat it and no line can miss it.
 """
 
 from __future__ import annotations
@@ -61,5 +61,5 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kopf._core.reactor.running").addFilter(_is_news)
-    for library in ("kopf", "aiohttp", "asyncio", "alembic", "sqlalchemy", "kubernetes"):
+    for library in ("kopf", "aiohttp", "asyncio", "alembic", "sqlalchemy", "kubernetes", "uvicorn"):
         logging.getLogger(library).setLevel(logging.WARNING)
