@@ -3,7 +3,8 @@
 
 Both run the same pod, which ends at once, and by turns, each round in a new namespace of one control plane.
 From the first create to the last object seen in its end. The operator has its default settings but for
-``maxRunning``, which is ``--count``: the Job controller has no such bound.
+``maxRunning``, which is ``--count``: the Job controller has no such bound. Beside each rate stands what each
+process spent of the processor for one object: both sides are limited by it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
+from benchmarks import cpu
 from benchmarks.bounds import report
 from benchmarks.jobs import job, template
 from benchmarks.plane import Installation, Plane, ends, plane, task
@@ -26,7 +29,14 @@ from tests.controlplane.kit.client import Json
 WARM_UP = 50
 
 
-async def tasks_a_minute(place: Installation, count: int) -> float:
+class Rate(NamedTuple):
+    """Objects a minute, and seconds of processor for each object by process."""
+
+    a_minute: float
+    seconds: dict[str, float]
+
+
+async def tasks_a_minute(place: Installation, count: int) -> Rate:
     """The rate at which the operator brings tasks to their end."""
     with place.operator(max_running=count):
         async with _kubelet(place):
@@ -34,7 +44,7 @@ async def tasks_a_minute(place: Installation, count: int) -> float:
             return await _rate(place, names.TASK_PLURAL, bodies, "status.phase=Succeeded")
 
 
-async def jobs_a_minute(place: Installation, count: int) -> float:
+async def jobs_a_minute(place: Installation, count: int) -> Rate:
     """The rate at which the Job controller does."""
     async with _kubelet(place):
         pod = template(place)
@@ -42,10 +52,11 @@ async def jobs_a_minute(place: Installation, count: int) -> float:
         return await _rate(place, "jobs", bodies, "status.successful=1")
 
 
-async def _rate(place: Installation, plural: str, bodies: list[Json], ended: str) -> float:
-    started = time.monotonic()
+async def _rate(place: Installation, plural: str, bodies: list[Json], ended: str) -> Rate:
+    started, before = time.monotonic(), cpu.spent()
     await ends(place, plural, bodies, ended)
-    return 60 * len(bodies) / (time.monotonic() - started)
+    a_minute = 60 * len(bodies) / (time.monotonic() - started)
+    return Rate(a_minute, {part: spent / len(bodies) for part, spent in cpu.since(before).items()})
 
 
 @contextlib.asynccontextmanager
@@ -68,8 +79,10 @@ async def measure(where: Plane, count: int, rounds: int) -> bool:
             async with where.installation() as place:
                 rate = await run(place, count if number else min(count, WARM_UP))
             if number:
-                found[kind].append(rate)
-                print(f"round {number}: {rate:7.0f} {kind} a minute", flush=True)
+                found[kind].append(rate.a_minute)
+                spent = ", ".join(f"{part} {1000 * each:.1f}" for part, each in rate.seconds.items())
+                print(f"round {number}: {rate.a_minute:7.0f} {kind} a minute; ms of CPU for each: {spent}")
+                sys.stdout.flush()
     tasks, jobs = (statistics.median(rates) for rates in found.values())
     return report("throughput", tasks, jobs)
 

@@ -195,6 +195,8 @@ def _evicted(pod: PodState) -> Found:
 
 def _deadline(pod: PodState) -> Found:
     if pod.reason == "DeadlineExceeded" and not pod.stop:
+        if not pod.started and pod.terminated is None:
+            return Reason.START_TIMEOUT, f"pod {pod.name} did not start within its activeDeadlineSeconds"
         return Reason.TIMEOUT, f"pod {pod.name} was active longer than its activeDeadlineSeconds"
     return None
 

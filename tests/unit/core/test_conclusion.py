@@ -105,6 +105,11 @@ def rejected(reason: str):
 
 
 TOLD_NOTHING = {
+    "never started, and nobody looked": (
+        make.pending_pod(phase="Failed", reason="DeadlineExceeded"),
+        Reason.START_TIMEOUT,
+        "did not start within its activeDeadlineSeconds",
+    ),
     "deleted": (make.gone_pod(), Reason.WORKER_LOST, "is gone without"),
     "killed with -9": (make.ended_pod(code=137), Reason.WORKER_LOST, "was ended by signal 9 without"),
     "ended by a signal": (make.ended_pod(code=139), Reason.WORKER_LOST, "signal 11"),
