@@ -24,6 +24,11 @@ class Health:
     resync_tried: float | None = None
     resync_done: float | None = None
 
+    def began(self) -> None:
+        """The first resync begins: one that never returns is to be noticed, too."""
+        if self.resync_tried is None:
+            self.resync_tried = self.clock()
+
     def tried(self, failure: str) -> None:
         """A resync was tried just now; ``failure`` is empty when it went well."""
         self.resync_tried, self.resync_failure = self.clock(), failure

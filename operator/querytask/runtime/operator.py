@@ -88,6 +88,7 @@ class Operator:
             await asyncio.sleep(0.05)
 
     async def _resync(self) -> bool:
+        self.health.began()
         done = await self.resync.run_once()
         self.health.tried(self.resync.failure)
         return done

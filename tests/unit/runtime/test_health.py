@@ -57,6 +57,19 @@ async def test_an_api_server_that_refuses_makes_it_unready_and_not_dead(facts):
     assert (await facts.health.ready())["apiServer"] == ""
 
 
+async def test_a_first_resync_that_never_returns_is_noticed(facts):
+    """It has a time-out for each call; when it hangs all the same, only a restart helps."""
+    facts.health.began()
+    facts.seconds = 120
+    assert not any((await facts.health.alive()).values())
+    facts.seconds = 121
+    assert (await facts.health.alive())["resyncTimer"] == "no resync was tried for 121 s"
+    facts.health.tried("")
+    facts.seconds = 122
+    facts.health.began()
+    assert not any((await facts.health.alive()).values())
+
+
 async def test_an_api_server_that_never_answered(facts):
     """Its error is told."""
     facts.health.tried("no route")
