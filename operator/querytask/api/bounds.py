@@ -14,6 +14,7 @@ from querytask.api.task_status import COLUMNS, PREVIEW_BYTES, STATUS_BYTES, Colu
 MESSAGE, CONDITION_MESSAGE, ERROR_MESSAGE, CANCEL_REASON = 1_024, 512, 1_024, 256
 """The most that these fields take, in bytes."""
 _COLUMNS_BYTES = 2_048
+_SHORTEST_CELL = 16
 _MARK = "…"
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in range(32) if chr(code) not in "\t\n\r"}
 """Control characters: six bytes each in JSON, and who knows what in the terminal that shows them."""
@@ -32,13 +33,16 @@ def result(rows: int, columns: Iterable[tuple[str, str]], preview: Iterable[str]
     """The summary of a result of ``rows`` rows, from its columns (name and type) and the JSON texts of its
     first rows.
 
-    Columns and rows are left out from the first that does not fit; then, or with ``truncated``, the result
-    says so.
+    Columns and rows are left out from the first that does not fit; of a first row that does not fit, the long
+    texts are cut. Then, or with ``truncated``, the result says so.
     """
     wanted = [Column(name=text(name, 128), type=text(kind, 128)) for name, kind in columns]
     lines = [line.encode("utf-8", "replace").decode() for line in preview]
     kept, shown = _columns(wanted), _rows(lines)
-    short = truncated or len(kept) < len(wanted) or len(shown) < max(len(lines), 0) or rows > len(shown)
+    cut = bool(lines) and not shown
+    if cut:
+        shown = _first(lines[0])
+    short = truncated or cut or len(kept) < len(wanted) or len(shown) < len(lines) or rows > len(shown)
     return Result(rows=rows, columns=kept, preview=shown, truncated=short)
 
 
@@ -75,6 +79,23 @@ def _rows(lines: list[str]) -> tuple[str, ...]:
             break
         kept.append(line)
     return tuple(kept)
+
+
+def _first(line: str) -> tuple[str, ...]:
+    """A row that is too long by itself, such as a query's plan, with its texts cut; none where that does not
+    make it fit."""
+    try:
+        cells = json.loads(line)
+    except (ValueError, RecursionError):
+        return ()
+    most = PREVIEW_BYTES // 2
+    while isinstance(cells, list) and most >= _SHORTEST_CELL:
+        cut = [text(cell, most) if isinstance(cell, str) else cell for cell in cells]
+        row = json.dumps(cut, ensure_ascii=False)
+        if len(row.encode("utf-8", "replace")) <= PREVIEW_BYTES:
+            return (row.encode("utf-8", "replace").decode(),)
+        most //= 2
+    return ()
 
 
 def _without_preview(status: TaskStatus) -> TaskStatus:

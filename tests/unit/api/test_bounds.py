@@ -74,6 +74,28 @@ def test_the_preview_stops_at_the_first_row_that_does_not_fit():
     assert bounds.result(3, [], rows, truncated=False).preview == ("[1]",)
 
 
+def test_the_texts_of_a_first_row_that_is_too_long_are_cut():
+    """A plan is one long text: its beginning says more than nothing."""
+    rows = [json.dumps([7, "ä\n" * PREVIEW_BYTES, "short", None]), "[1]"]
+    result = bounds.result(2, [], rows, truncated=False)
+    (shown,) = result.preview
+    number, plan, *rest = json.loads(shown)
+    assert (number, rest) == (7, ["short", None])
+    assert plan.startswith("ä\nä\n")
+    assert plan.endswith(("ä…", "\n…"))
+    assert PREVIEW_BYTES / 4 < len(shown.encode()) <= PREVIEW_BYTES
+    assert result.truncated
+
+
+@pytest.mark.parametrize(
+    "row",
+    [json.dumps([1.5] * PREVIEW_BYTES), json.dumps([{"a": "x" * PREVIEW_BYTES}]), "[" * PREVIEW_BYTES * 2],
+)
+def test_a_first_row_that_cannot_be_cut_is_left_out(row):
+    """Only texts are cut: half a number would be a lie."""
+    assert bounds.result(1, [], [row], truncated=False).preview == ()
+
+
 def condition(number, message):
     return Condition(
         type=f"Condition{number}",
