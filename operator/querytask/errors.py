@@ -17,6 +17,7 @@ there.
     ├── StoreError              the history
     │   ├── StoreRefused        it cannot live here: a network file system, an SQLite that is too old
     │   ├── StoreUnavailable    it cannot be read or written now: full, read-only, locked, gone
+    │   ├── StoreTooSlow        a question took longer than it may: ask for less, or another order
     │   ├── StoreCorrupt        its file is damaged
     │   └── StoreSchemaTooNew   a newer release has written it
     └── ExportsVolumeError      the exports volume cannot be read or written
@@ -100,6 +101,10 @@ class StoreUnavailable(StoreError):
     def __init__(self, message: str, fault: str = "Io") -> None:
         super().__init__(message)
         self.fault = fault
+
+
+class StoreTooSlow(StoreError):
+    """A question took longer than it may; the history itself is well."""
 
 
 class StoreCorrupt(StoreError):

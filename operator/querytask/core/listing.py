@@ -23,12 +23,16 @@ MAX_UIDS = 10_000
 
 
 class Order(enum.StrEnum):
-    """What tasks are ordered by; the uid decides between equal ones."""
+    """What tasks are ordered by. Between equal ones decides which was created, or became known, first."""
 
     CREATED = "created"
     UPDATED = "updated"
     DURATION = "duration"
     """``execution_seconds``; a task without one counts as shorter than any other."""
+    FINISHED = "finished"
+    """``completed_at``; a task that has no end counts as finished before any other."""
+    NAME = "name"
+    """As the bytes of the name compare; the order in which ``name_prefix`` is quick on any page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,8 @@ class TaskFilter:
     """Values of ``names.ExportState``; ``NotApplicable`` holds for a task that published no file, too."""
     name_prefix: str = ""
     text: str = ""
-    """Words that must all stand in the SQL, in any order."""
+    """Words that must all stand in the SQL, in any order; what stands between words does not count. A word
+    that ends in ``*`` stands for every word that begins so."""
     created_since: dt.datetime | None = None
     created_until: dt.datetime | None = None
     """Exclusive, as ``finished_until``."""

@@ -14,11 +14,14 @@ from querytask.adapters.store.records import (
     DueExport,
     Ending,
     ExportRecord,
+    HistoryFigures,
     PhaseFigures,
     ResultRecord,
     StoredTask,
     TaskKey,
     TaskRecord,
+    TaskSummary,
+    ToldTransition,
     TransitionRecord,
 )
 
@@ -28,6 +31,7 @@ __all__ = [
     "DueExport",
     "Ending",
     "ExportRecord",
+    "HistoryFigures",
     "HistoryLock",
     "PhaseFigures",
     "ResultRecord",
@@ -35,6 +39,8 @@ __all__ = [
     "StoredTask",
     "TaskKey",
     "TaskRecord",
+    "TaskSummary",
+    "ToldTransition",
     "TransitionRecord",
     "open_history",
 ]

@@ -14,7 +14,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from querytask import errors
-from querytask.adapters.store import backup, failures, filesystem, migrate, queries, sqlite, steps
+from querytask.adapters.store import backup, failures, filesystem, migrate, queries, search, sqlite, steps
 from querytask.adapters.store.columns import to_millisecond
 from querytask.adapters.store.interface import Store
 from querytask.adapters.store.readers import Readers
@@ -24,15 +24,19 @@ from querytask.adapters.store.records import (
     DueExport,
     Ending,
     ExportRecord,
+    HistoryFigures,
     Moment,
     PhaseFigures,
     StoredTask,
     TaskKey,
     TaskRecord,
+    TaskSummary,
+    ToldTransition,
     TransitionRecord,
 )
 from querytask.adapters.store.writer import Writer
 from querytask.core.collection_facts import TaskState
+from querytask.core.listing import Page, PageRequest, TaskFilter
 
 T = TypeVar("T")
 
@@ -145,6 +149,26 @@ class SqliteHistory:
 
     async def phases(self) -> Mapping[str, PhaseFigures]:
         return await self._readers.ask(queries.phases)
+
+    async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
+        return await self._readers.ask(lambda connection: search.search(connection, wanted, page))
+
+    async def count(self, wanted: TaskFilter) -> int:
+        return await self._readers.ask(lambda connection: search.count(connection, wanted))
+
+    async def latest(self, namespace: str, name: str) -> str | None:
+        return await self._readers.ask(lambda connection: queries.latest(connection, namespace, name))
+
+    async def transitions_after(self, namespace: str, after: int, limit: int = 100) -> list[ToldTransition]:
+        return await self._readers.ask(
+            lambda connection: queries.transitions_after(connection, namespace, after, limit)
+        )
+
+    async def last_transition(self) -> int:
+        return await self._readers.ask(queries.last_transition)
+
+    async def figures(self, namespace: str) -> HistoryFigures:
+        return await self._readers.ask(lambda connection: queries.figures(connection, namespace))
 
     async def ping(self) -> None:
         if not self._path.exists():

@@ -17,14 +17,18 @@ from querytask.adapters.store.records import (
     DueExport,
     Ending,
     ExportRecord,
+    HistoryFigures,
     Moment,
     PhaseFigures,
     StoredTask,
     TaskKey,
     TaskRecord,
+    TaskSummary,
+    ToldTransition,
     TransitionRecord,
 )
 from querytask.core.collection_facts import TaskState
+from querytask.core.listing import Page, PageRequest, TaskFilter
 
 
 class Store(Protocol):
@@ -87,6 +91,30 @@ class Store(Protocol):
     async def phases(self) -> Mapping[str, PhaseFigures]:
         """Tasks by phase, of those whose object is not known to be deleted: for the metrics, at each
         scrape."""
+
+    async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
+        """A part of the tasks that match, in the order that is asked for.
+
+        Going on by the cursors of the pages, every task that matches throughout comes exactly once, whatever
+        is written meanwhile. Raises ``ValueError`` with a sentence for a cursor that is damaged, of another
+        order or too old, and for a number out of bounds; ``StoreTooSlow`` when the question takes too long.
+        """
+
+    async def count(self, wanted: TaskFilter) -> int:
+        """How many tasks match; raises ``StoreTooSlow`` as ``search`` does."""
+
+    async def latest(self, namespace: str, name: str) -> str | None:
+        """The uid of the task of that name that was created last."""
+
+    async def transitions_after(self, namespace: str, after: int, limit: int = 100) -> list[ToldTransition]:
+        """The steps of all tasks that were written after the one with the ``id`` ``after``, in the order in
+        which they were written; 0 stands before the first. None comes in before one that was returned."""
+
+    async def last_transition(self) -> int:
+        """The ``id`` of the newest step of all; 0 where there is none."""
+
+    async def figures(self, namespace: str) -> HistoryFigures:
+        """How many tasks there are, live and finished, by phase."""
 
     async def ping(self) -> None:
         """Write, durably, and come back: what readiness asks."""

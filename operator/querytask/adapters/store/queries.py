@@ -16,10 +16,12 @@ from querytask.adapters.store import rows
 from querytask.adapters.store.records import (
     DueExport,
     ExportRecord,
+    HistoryFigures,
     Moment,
     PhaseFigures,
     StoredTask,
     TaskKey,
+    ToldTransition,
     TransitionRecord,
 )
 from querytask.adapters.store.schema import (
@@ -35,6 +37,7 @@ from querytask.adapters.store.schema import (
 )
 from querytask.adapters.store.schema import queries as texts
 from querytask.core.collection_facts import TaskState
+from querytask.names import Phase
 
 AT_ONCE = 500
 """How many uids go into one statement."""
@@ -104,6 +107,28 @@ PHASES = (
     )
     .where(IS_PRESENT)
     .group_by(tasks.c.phase)
+)
+LATEST = (
+    sa.select(tasks.c.uid)
+    .where(tasks.c.namespace == sa.bindparam("namespace"), tasks.c.name == sa.bindparam("name"))
+    .order_by(tasks.c.created_at.desc(), tasks.c.uid.desc())
+    .limit(1)
+)
+AFTER = (
+    sa.select(tasks.c.namespace, tasks.c.name, transitions)
+    .join(tasks, tasks.c.uid == transitions.c.uid)
+    .where(tasks.c.namespace == sa.bindparam("namespace"), transitions.c.id > sa.bindparam("after"))
+    .order_by(transitions.c.id)
+    .limit(sa.bindparam("most"))
+)
+LAST = sa.select(sa.func.max(transitions.c.id))
+COUNTS = (
+    sa.select(tasks.c.phase, sa.func.count().label("number"))
+    .where(tasks.c.namespace == sa.bindparam("namespace"))
+    .group_by(tasks.c.phase)
+)
+WAITING = sa.select(sa.func.min(tasks.c.phase_since, type_=tasks.c.phase_since.type)).where(
+    IS_PRESENT, tasks.c.phase == Phase.QUEUED.value, tasks.c.namespace == sa.bindparam("namespace")
 )
 
 
@@ -175,6 +200,34 @@ def next_ttl(connection: sa.Connection) -> Moment | None:
 def phases(connection: sa.Connection) -> dict[str, PhaseFigures]:
     """How many tasks are in each phase, and since when the oldest is."""
     return {phase: PhaseFigures(number, since) for phase, number, since in connection.execute(PHASES)}
+
+
+def latest(connection: sa.Connection, namespace: str, name: str) -> str | None:
+    """The uid of the task of a name that was created last."""
+    return connection.execute(LATEST, {"namespace": namespace, "name": name}).scalar()
+
+
+def transitions_after(
+    connection: sa.Connection, namespace: str, after: int, limit: int
+) -> list[ToldTransition]:
+    """The steps of all tasks that were written after ``after``."""
+    found = connection.execute(AFTER, {"namespace": namespace, "after": after, "most": limit}).mappings()
+    return [
+        ToldTransition(TaskKey(row["namespace"], row["name"], row["uid"]), rows.transition_of(row))
+        for row in cast(Iterable[rows.Row], found)
+    ]
+
+
+def last_transition(connection: sa.Connection) -> int:
+    """The newest step of all."""
+    return connection.execute(LAST).scalar() or 0
+
+
+def figures(connection: sa.Connection, namespace: str) -> HistoryFigures:
+    """How many tasks are in each phase, those whose object is gone among them."""
+    asked = {"namespace": namespace}
+    counts = {row.phase: row.number for row in connection.execute(COUNTS, asked)}
+    return HistoryFigures(counts, connection.execute(WAITING, asked).scalar())
 
 
 def _one(connection: sa.Connection, question: sa.Select[Any], uid: str) -> rows.Row | None:

@@ -228,3 +228,66 @@ class PhaseFigures:
 
     count: int
     oldest_since: Moment
+
+
+SUMMARY_SQL = 1000
+"""How much of its SQL a summary shows, in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSummary:
+    """A task as a list shows it: what is short. ``Store.get`` has the rest."""
+
+    uid: str
+    namespace: str
+    name: str
+    owner: str
+    task_type: str
+    template: str | None
+    retry_of: str | None
+    priority: int
+    phase: str
+    """One of ``names.Phase``, or ``names.DELETED``."""
+    phase_since: Moment
+    reason: str | None
+    message: str
+    attempt: int
+    created_at: Moment
+    queued_at: Moment | None
+    started_at: Moment | None
+    completed_at: Moment | None
+    updated_at: Moment
+    execution_seconds: float | None
+    object_deleted_at: Moment | None
+    cancel: CancelRecord | None
+    error: Error | None
+    """Without its traceback."""
+    sql: str
+    """The first ``SUMMARY_SQL`` characters."""
+    sql_length: int
+    """How many characters the whole text has."""
+    sql_hash: str
+    sources: tuple[str, ...]
+    metadata: Mapping[str, Json]
+    rows: int | None
+    """How many rows a task found that succeeded."""
+    export: ExportRecord | None
+    """Without ``files``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldTransition:
+    """A step and whose it is: what a feed of all changes is made of."""
+
+    key: TaskKey
+    transition: TransitionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFigures:
+    """What a history holds of one namespace."""
+
+    counts: Mapping[str, int]
+    """Tasks by phase, ``Deleted`` among them, whether their object exists or not; no phase without a task."""
+    oldest_waiting: Moment | None
+    """Since when the task waits that is Queued the longest, of those whose object exists."""

@@ -1,0 +1,76 @@
+"""Where a page ends and the next one begins, as text that a client hands back. For ``search``.
+
+The text is base64url of a short JSON list: a version, the order and its direction, whether one goes back,
+the place, and a checksum. It is no secret and grants nothing: every page is filtered anew. What does not
+decode to exactly what was encoded is refused, so that a cut or mistyped cursor never means another place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from querytask.core.listing import Order
+
+_VERSION = 1
+_LONGEST = 1024
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place between two tasks in an order, and the way to go from there."""
+
+    order: Order
+    descending: bool
+    backward: bool
+    """Towards the beginning of the list."""
+    place: tuple[Any, ...]
+    """What the order compares, of the task beside the place."""
+
+
+def encode(cursor: Cursor) -> str:
+    """The text of ``cursor``."""
+    body = [_VERSION, cursor.order.value, int(cursor.descending), int(cursor.backward), *cursor.place]
+    text = json.dumps([*body, _checksum(body)], separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(text: str, order: Order, descending: bool) -> Cursor:
+    """The cursor of ``text``; raises ``ValueError`` unless it belongs to that order and direction."""
+    version, found, down, backward, *place = _parts(text)
+    if version != _VERSION:
+        raise ValueError(f"cursor must be of version {_VERSION}, not {version}: begin at the first page")
+    asked = (order.value, int(descending))
+    if (found, down) != asked:
+        raise ValueError(
+            f"cursor must belong to the order {_order(*asked)}, not {_order(found, down)}:"
+            " a list goes on in the order in which it began"
+        )
+    return Cursor(order, descending, bool(backward), tuple(place))
+
+
+def _parts(text: str) -> list[Any]:
+    try:
+        raw = base64.b64decode(text[:_LONGEST] + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        *body, checksum = list(json.loads(raw))
+        if checksum != _checksum(body) or len(body) < 5:
+            raise ValueError(text)
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise ValueError(
+            f'cursor must be the next or previous of an earlier page, unchanged, not "{text[:_SHOWN]}"'
+        ) from error
+    else:
+        return body
+
+
+def _checksum(body: list[Any]) -> int:
+    return zlib.crc32(json.dumps(body).encode())
+
+
+def _order(name: str, descending: int) -> str:
+    return f"{name}, {'descending' if descending else 'ascending'}"

@@ -1,0 +1,64 @@
+"""A cursor comes back as it was given out, or not at all."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from querytask.adapters.store.search_cursor import Cursor, decode, encode
+from querytask.core.listing import Order
+
+CURSOR = Cursor(Order.DURATION, True, False, (1.25, 42))
+
+
+@pytest.mark.parametrize("cursor", [CURSOR, Cursor(Order.NAME, False, True, ("é-ü", 7))])
+def test_it_comes_back(cursor: Cursor) -> None:
+    """With letters that an address can carry."""
+    text = encode(cursor)
+    assert decode(text, cursor.order, cursor.descending) == cursor
+    assert text.isascii()
+    assert not set(text) & set("+/=&? ")
+
+
+@pytest.mark.parametrize("index", range(len(encode(CURSOR))))
+def test_one_wrong_letter_is_noticed(index: int) -> None:
+    """No damaged cursor means another place."""
+    text = encode(CURSOR)
+    wrong = text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1 :]
+    with pytest.raises(ValueError, match="cursor must be"):
+        decode(wrong, CURSOR.order, CURSOR.descending)
+
+
+@pytest.mark.parametrize("text", ["", "x", "ä", "W10", "e30", "bnVsbA", "[]", "A" * 5000, "\x00", "%"])
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    """Whatever a client sends."""
+    with pytest.raises(ValueError, match="cursor must be the next or previous of an earlier page"):
+        decode(text, Order.CREATED, True)
+
+
+def test_another_order_is_refused() -> None:
+    """And another direction, with a sentence that names both."""
+    with pytest.raises(ValueError, match="order created, descending, not duration, descending"):
+        decode(encode(CURSOR), Order.CREATED, True)
+    with pytest.raises(ValueError, match="order duration, ascending, not duration, descending"):
+        decode(encode(CURSOR), Order.DURATION, False)
+
+
+def test_a_cut_cursor_is_refused() -> None:
+    """At every length."""
+    text = encode(CURSOR)
+    for length in range(1, len(text)):
+        with pytest.raises(ValueError, match="unchanged"):
+            decode(text[:length], CURSOR.order, CURSOR.descending)
+
+
+def test_another_version_is_refused() -> None:
+    """A client that kept one over an upgrade is told to begin again."""
+    import zlib
+
+    body = [2, "created", 1, 0, 5]
+    text = json.dumps([*body, zlib.crc32(json.dumps(body).encode())])
+    with pytest.raises(ValueError, match="version 1, not 2: begin at the first page"):
+        decode(base64.urlsafe_b64encode(text.encode()).decode(), Order.CREATED, True)
