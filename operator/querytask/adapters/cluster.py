@@ -25,6 +25,7 @@ from kubernetes.aio.config import kube_config
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
 from querytask import errors, names
+from querytask.adapters.answers import translate
 
 Raw = dict[str, Any]
 Watcher = Callable[[str, str, str, float], None]
@@ -283,32 +284,3 @@ _ROOTS = {
     "persistentvolumeclaims": "/api/v1",
     "leases": "/apis/coordination.k8s.io/v1",
 }
-
-
-def translate(status: int, text: str, headers: dict[str, str]) -> errors.ClusterError:
-    """The error for an HTTP answer of ``status`` with the body ``text``."""
-    try:
-        answer = json.loads(text)
-        message, reason = str(answer.get("message", text)), str(answer.get("reason", ""))
-    except (ValueError, AttributeError):
-        message, reason = text[:500] or f"HTTP {status}", ""
-    if status == 429:
-        return errors.TooManyRequests(message, status, _retry_after(headers))
-    if status == 409:
-        return (errors.AlreadyExists if reason == "AlreadyExists" else errors.Conflict)(message, status)
-    if status == 403:
-        return (errors.QuotaExceeded if "exceeded quota" in message else errors.Forbidden)(message, status)
-    kinds: dict[int, type[errors.ClusterError]] = {
-        400: errors.Invalid,
-        404: errors.NotFound,
-        422: errors.Invalid,
-    }
-    return kinds.get(status, errors.Unavailable)(message, status)
-
-
-def _retry_after(headers: dict[str, str]) -> float:
-    text = next((value for key, value in headers.items() if key.lower() == "retry-after"), "1")
-    try:
-        return min(60.0, max(0.0, float(text)))
-    except ValueError:
-        return 1.0

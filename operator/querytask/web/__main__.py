@@ -1,0 +1,116 @@
+"""The API's composition root: reads the settings, builds every part once, serves, and turns a signal into an
+orderly end.
+
+    python -m querytask.web
+
+Exit codes: 0 after SIGTERM or SIGINT; 2 when a setting, a volume or the history makes a start impossible.
+The operator alone brings the history to a release's schema: until it has, the answer is 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from querytask import errors, logs
+from querytask.adapters.caller import CallerConnections, tls_context
+from querytask.adapters.exports import ExportsVolume
+from querytask.web import application
+from querytask.web import settings as configuration
+from querytask.web.decisions import Decisions
+from querytask.web.history import History
+from querytask.web.parts import Parts
+from querytask.web.server import Server
+from querytask.web.settings import ApiSettings
+
+log = logging.getLogger("querytask.web")
+
+
+def now() -> dt.datetime:
+    """The wall clock: aware, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+async def serve(settings: ApiSettings, url: str, stopping: asyncio.Event) -> None:
+    """Answer requests until ``stopping`` is set; raises ``errors.QueryTaskError`` when that cannot begin."""
+    context = tls_context(Path(settings.cluster_ca))
+    volume = ExportsVolume(Path(settings.exports_dir))
+    connections = CallerConnections(
+        url, settings.namespace, context=context, seconds=settings.cluster_seconds
+    )
+    parts = Parts(
+        settings=settings,
+        history=History(Path(settings.history_dir)),
+        volume=volume,
+        acting=connections.acting,
+        decisions=Decisions(settings.decision_seconds, time.monotonic),
+        clock=now,
+        monotonic=time.monotonic,
+        stopping=stopping,
+    )
+    try:
+        await _run(parts)
+    finally:
+        await parts.history.close()
+        await connections.close()
+        volume.close()
+
+
+async def _run(parts: Parts) -> None:
+    """The server, and what goes on beside it, until one of them ends or all are to stop."""
+    server = Server(application.build(parts), parts.settings, parts.stopping)
+    serving = asyncio.ensure_future(server.serve())
+    beside = [
+        asyncio.ensure_future(parts.history.keep(parts.stopping)),
+        asyncio.ensure_future(parts.stopping.wait()),
+    ]
+    try:
+        await asyncio.wait((serving, *beside), return_when=asyncio.FIRST_COMPLETED)
+        server.stop()
+        await serving
+    finally:
+        for task in beside:
+            task.cancel()
+        for result in await asyncio.gather(*beside, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+async def _until_signalled(settings: ApiSettings, url: str) -> None:
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        log.info("Stopping: a signal was received")
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await serve(settings, url, stopping)
+
+
+def main(environment: Mapping[str, str], run: Callable[..., object] = asyncio.run) -> int:
+    """Serve until a signal; the exit code of the process."""
+    try:
+        settings = configuration.read(environment)
+        url = configuration.cluster_url(settings, environment)
+    except errors.SettingsError as error:
+        sys.stderr.write(f"querytask.web: {error}\n")
+        return 2
+    logs.configure(settings.log_level)
+    try:
+        run(_until_signalled(settings, url))
+    except errors.QueryTaskError as error:
+        log.error("The API cannot start: %s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,51 @@
+"""Puts the API together: routers inside, and around them, from the outside, the access log, the bounds of a
+body and the door.
+
+``build`` is given everything and makes nothing that reaches out; the server and the tests run what it
+returns.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from querytask import errors
+from querytask.web import health
+from querytask.web.access import Access
+from querytask.web.authentication import Authentication
+from querytask.web.bodies import Bodies
+from querytask.web.parts import Parts
+from querytask.web.problems import Refusal, answer_to, refusal_of
+
+ROUTERS: tuple[APIRouter, ...] = (health.router,)
+"""One for each resource; the order is that of the reference."""
+
+
+def build(parts: Parts) -> ASGIApp:
+    """The whole API."""
+    settings = parts.settings
+    inner = Authentication(routes(parts), parts.acting, parts.decisions, settings.api_max_requests)
+    bounded = Bodies(inner, settings.api_max_body_bytes, settings.api_body_seconds)
+    return Access(bounded, parts.monotonic)
+
+
+def routes(parts: Parts | None = None) -> FastAPI:
+    """The routes alone, which nobody guards; without parts for their description only."""
+    app = FastAPI(
+        title="QueryTask API", version="v1", openapi_url=None, docs_url=None, redoc_url=None, lifespan=None
+    )
+    app.state.parts = parts
+    app.router.redirect_slashes = False
+    for kind in (Refusal, RequestValidationError, HTTPException, errors.QueryTaskError):
+        app.add_exception_handler(kind, _refuse)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    return answer_to(refusal_of(error), request.scope.get("state", {}).get("request_id"))

@@ -1,0 +1,125 @@
+"""A connection of the server that a slow client cannot hold: the time-outs and bounds that uvicorn does not
+have.
+
+uvicorn waits for ever for the rest of a request's headers and for a client that does not read. Here a
+connection has ``header_seconds`` to send a whole head, and is cut when it takes nothing of an answer for
+``send_seconds``; more than ``most`` connections are told 503 and closed. A body's time is in ``bodies``, a
+handshake's in ``server``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from querytask.web.problems import Code, Refusal, answer_to
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of one connection; times in seconds."""
+
+    header_seconds: float
+    send_seconds: float
+    most: int
+
+
+def protocol(bounds: Bounds) -> type[H11Protocol]:
+    """The class that a server makes its connections of."""
+
+    class Connection(GuardedConnection):
+        """With these bounds."""
+
+        limits = bounds
+
+    return Connection
+
+
+class GuardedConnection(H11Protocol):
+    """One connection."""
+
+    limits: Bounds
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._head: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the head of a request, or send the client away."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.most:
+            log.warning("A connection was refused: %d are open", self.limits.most)
+            detail = f"at most {self.limits.most} connections are open at one time"
+            self._refuse(Refusal(Code.OVERLOADED, detail, retry_after=1))
+            return
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._cancel()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        """Take it in; a head that is whole ends its wait."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        self._expect_head()
+
+    def pause_writing(self) -> None:
+        """The client has not taken what it was sent."""
+        super().pause_writing()
+        if self._stuck is None:
+            self._stuck = self.loop.call_later(self.limits.send_seconds, self._give_up)
+
+    def resume_writing(self) -> None:
+        """It has."""
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a problem, too."""
+        self._refuse(Refusal(Code.MALFORMED_REQUEST, "the request must be HTTP/1.1"))
+
+    def _expect_head(self) -> None:
+        waiting = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
+        if waiting and self._head is None and self.timeout_keep_alive_task is None:
+            self._head = self.loop.call_later(self.limits.header_seconds, self._no_head)
+        elif not waiting and self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _no_head(self) -> None:
+        self._head = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.abort()
+
+    def _give_up(self) -> None:
+        self._stuck = None
+        log.info("A connection was closed: its client took nothing for %g s", self.limits.send_seconds)
+        self.transport.abort()
+
+    def _cancel(self) -> None:
+        for timer in (self._head, self._stuck):
+            if timer is not None:
+                timer.cancel()
+        self._head = self._stuck = None
+
+    def _refuse(self, refusal: Refusal) -> None:
+        answer = answer_to(refusal)
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        status = f"HTTP/1.1 {refusal.status} \r\n".encode()
+        self.transport.write(status + head + b"\r\n" + bytes(answer.body))
+        self.transport.close()

@@ -1,0 +1,54 @@
+"""What the routes are made from: every dependency, built once by the composition root and given to each
+request.
+
+A route asks for ``TheParts``; there is no other way to the history, to the exports volume or to a clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.store import Store
+from querytask.web.callers import Acting
+from querytask.web.decisions import Decisions
+from querytask.web.history import History
+from querytask.web.settings import ApiSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that a route may use."""
+
+    settings: ApiSettings
+    history: History
+    volume: ExportsVolume
+    acting: Acting
+    """Makes the calls in the name of a token."""
+    decisions: Decisions
+    clock: Callable[[], dt.datetime]
+    """The time: aware, UTC."""
+    monotonic: Callable[[], float]
+    """A clock in seconds that never goes back."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the API is being stopped: whoever waits for something gives up waiting."""
+
+    @property
+    def store(self) -> Store:
+        """The history; raises ``errors.StoreUnavailable`` while it is not open."""
+        return self.history.store
+
+
+async def parts_of(request: Request) -> Parts:
+    """The parts that the application was built with."""
+    return cast(Parts, request.app.state.parts)
+
+
+TheParts = Annotated[Parts, Depends(parts_of)]
+"""For the parameters of routes."""

@@ -1,0 +1,149 @@
+"""Listens, speaks TLS, and ends in good order: uvicorn, with bounds on what a client may take.
+
+A certificate that is renewed on the disk is used for the next connections, without a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Generator
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from querytask import errors
+from querytask.web.connections import Bounds, protocol
+from querytask.web.settings import ApiSettings
+
+log = logging.getLogger(__name__)
+
+CERTIFICATE_SECONDS = 30.0
+"""Between two looks at the certificate's file."""
+BACKLOG = 256
+
+
+class Certificate:
+    """A certificate chain and its key, in two files that somebody else renews."""
+
+    def __init__(self, chain: Path, key: Path) -> None:
+        self.chain, self.key = chain, key
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self._seen = self._look()
+        try:
+            self.context.load_cert_chain(chain, key)
+        except (OSError, ssl.SSLError) as error:
+            raise errors.SettingsError(
+                f"{chain} and {key} must hold a certificate and its key: {error}"
+            ) from error
+
+    def renew(self) -> bool:
+        """Use the files again if they have changed; whether they had. One that cannot be used changes
+        nothing."""
+        seen = self._look()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            # First apart: half of a change would leave a context that no client can use.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.chain, self.key)
+            self.context.load_cert_chain(self.chain, self.key)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("The renewed certificate cannot be used, the old one stays: %s", error)
+            return False
+        log.info("The certificate was renewed")
+        return True
+
+    def _look(self) -> tuple[object, ...]:
+        try:
+            return tuple((item.st_mtime_ns, item.st_ino) for item in map(os.stat, (self.chain, self.key)))
+        except OSError:
+            return ()
+
+
+class Server(uvicorn.Server):
+    """One server; ``serve`` it, and ``stop`` it."""
+
+    def __init__(self, app: ASGIApp, settings: ApiSettings, stopping: asyncio.Event) -> None:
+        self._settings, self._stopping = settings, stopping
+        self._certificate: Certificate | None = None
+        if settings.api_tls == "On":
+            self._certificate = Certificate(Path(settings.api_certificate), Path(settings.api_key))
+        bounds = Bounds(settings.api_header_seconds, settings.api_send_seconds, settings.api_max_connections)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol(bounds),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=settings.api_keep_alive_seconds,
+                timeout_graceful_shutdown=settings.api_stop_seconds,
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that was taken; once it is ``started``."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        """Take no more connections, let requests end, and come back from ``serve``."""
+        self._stopping.set()
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. Raises ``errors.SettingsError`` where the port cannot be had."""
+        await self.lifespan.startup()
+        loop, config = asyncio.get_running_loop(), self.config
+        secure = self._certificate is not None
+
+        def connection() -> asyncio.Protocol:
+            made = config.http_protocol_class(config, self.server_state, self.lifespan.state, loop)  # type: ignore[call-arg]
+            assert isinstance(made, asyncio.Protocol)
+            return made
+
+        try:
+            server = await loop.create_server(
+                connection,
+                self._settings.api_host or None,
+                self._settings.api_port,
+                ssl=self._certificate.context if self._certificate else None,
+                ssl_handshake_timeout=self._settings.api_header_seconds if secure else None,
+                ssl_shutdown_timeout=1.0 if secure else None,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            place = f"{self._settings.api_host or '*'}:{self._settings.api_port}"
+            raise errors.SettingsError(f"the API must be able to listen at {place}: {error}") from error
+        self.servers = [server]
+        self.started = True
+        log.info("The API is on port %d", self.port)
+
+    async def main_loop(self) -> None:
+        """Until it is to stop; meanwhile a renewed certificate is taken up."""
+        renewal = asyncio.ensure_future(self._renew())
+        try:
+            await super().main_loop()
+        finally:
+            renewal.cancel()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Signals are the composition root's."""
+        yield
+
+    async def _renew(self) -> None:
+        while self._certificate is not None:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            self._certificate.renew()
