@@ -12,10 +12,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from querytask import errors
-from querytask.adapters.store import migrate, open_history, schema, sqlite
+from querytask.adapters.store import migrate, open_history, placing, schema, sqlite
+from querytask.core import sql_text
 from tests.unit.store.builders import task
 
 REVISIONS = [script.revision for script in reversed(list(migrate.scripts().walk_revisions()))]
+
+
+def of_the_code(name: str | None, kind: str, parents: object) -> bool:
+    """Whether a comparison looks at it: the tables behind the index of words are SQLite's own."""
+    return kind != "table" or not str(name).startswith("task_words")
 
 
 @pytest.fixture
@@ -41,7 +47,8 @@ def test_every_revision_comes_forward(engine: sa.Engine, start: str | None) -> N
             migrate.migrate(connection)
         with connection.begin():
             assert migrate.revision(connection) == schema.HEAD
-            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            options = {"compare_type": True, "include_name": of_the_code}
+            context = MigrationContext.configure(connection, opts=options)
             assert compare_metadata(context, schema.tables) == []
 
 
@@ -65,6 +72,78 @@ def test_partial_indexes_have_the_conditions_of_the_code(engine: sa.Engine, tmp_
         schema.tables.create_all(connection)
         assert conditions(connection) == migrated
     assert len(migrated) == 5
+
+
+def test_what_only_sqlite_has_is_as_in_the_code(engine: sa.Engine, tmp_path: Path) -> None:
+    """The index of words, its triggers, and the order of every index's columns."""
+
+    def found(connection: sa.Connection) -> set[str]:
+        rows = connection.exec_driver_sql(
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'table' OR name = 'task_words'"
+        )
+        return {" ".join(row[0].split()) for row in rows if " WHERE " not in row[0] or "TRIGGER" in row[0]}
+
+    with engine.connect() as connection, connection.begin():
+        migrate.migrate(connection)
+        migrated = found(connection)
+    other = sqlite.writing(tmp_path / "other.db", 5, create=True)
+    with other.connect() as connection, connection.begin():
+        schema.tables.create_all(connection)
+        assert found(connection) == migrated
+    assert len(migrated) == 15
+
+
+OLD_TASKS = (
+    # uid, namespace, created_at, updated_at, completed_at, execution_seconds, SQL
+    ("b", "x", 1000, 5, None, None, "SELECT late"),
+    ("a", "x", 1000, 9, 2000, 1.5, "select  late -- same"),
+    ("c", "x", 500, 7, 3000, None, "SELECT late"),
+    ("d", "y", 1000, 1, None, 0.0, "SELECT 'x'"),
+)
+
+
+def old_history(connection: sa.Connection) -> None:
+    """Rows as the first schema had them."""
+    fixed = {
+        **dict.fromkeys(("name", "owner", "task_type", "phase", "message"), "n"),
+        **dict.fromkeys(("attempt", "priority", "phase_since"), 0),
+        **dict.fromkeys(("parameters", "sources"), "[]"),
+        **dict.fromkeys(("resources", "spec", "metadata", "statistics"), "{}"),
+    }
+    names = ("uid", "namespace", "created_at", "updated_at", "completed_at", "execution_seconds", "sql_hash")
+    for item in OLD_TASKS:
+        row = fixed | dict(zip(names, item, strict=True))
+        text = sa.text("INSERT OR IGNORE INTO queries (hash, sql) VALUES (:sql_hash, :sql_hash)")
+        connection.execute(text, row)
+        columns = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        connection.execute(sa.text(f"INSERT INTO tasks ({columns}) VALUES ({values})"), row)
+    exported = "INSERT INTO exports (uid, attempt, state, files) VALUES ('c', 1, 'Expired', '[]')"
+    connection.exec_driver_sql(exported)
+
+
+def test_tasks_of_the_first_schema_can_be_listed(engine: sa.Engine) -> None:
+    """They are placed, numbered and indexed as if this release had written them."""
+    with engine.connect() as connection, connection.begin():
+        migrate.migrate(connection, "0001")
+        old_history(connection)
+        migrate.migrate(connection)
+        listed = "SELECT uid, place, version, moved, duration, ended, export_status FROM tasks ORDER BY place"
+        places = placing.PLACES
+        assert connection.exec_driver_sql(listed).fetchall() == [
+            ("c", 500 * places, 2, 2, -1.0, 3000, "Expired"),
+            ("a", 1000 * places, 3, 3, 1.5, 2000, "NotApplicable"),
+            ("b", 1000 * places + 1, 1, 1, -1.0, -1, "NotApplicable"),
+            ("d", 1000 * places + 2, 1, 1, 0.0, -1, "NotApplicable"),
+        ]
+        words = (
+            "SELECT uid FROM task_words JOIN tasks ON place = task_words.rowid WHERE task_words MATCH 'late'"
+        )
+        assert set(connection.exec_driver_sql(words).scalars()) == {"a", "b", "c"}
+        hashes = connection.exec_driver_sql("SELECT normal_hash FROM queries ORDER BY sql").scalars().all()
+        assert hashes == [sql_text.normal_hash(text) for text in sorted({item[6] for item in OLD_TASKS})]
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        connection.exec_driver_sql("INSERT INTO task_words (task_words) VALUES ('integrity-check')")
 
 
 def test_a_migration_that_breaks_off_leaves_nothing(engine: sa.Engine) -> None:

@@ -200,7 +200,11 @@ def fill(directory: Path, number: int) -> None:
     told = rows.of_transition(step())
     uids = [f"uid-{index}" for index in range(number)]
     with engine.connect() as connection, connection.begin():
-        connection.execute(sa.insert(texts), {"hash": row["sql_hash"], "sql": "SELECT 1"})
-        connection.execute(sa.insert(tasks), [row | {"uid": uid, "updated_at": at(0)} for uid in uids])
+        connection.execute(sa.insert(texts), rows.of_text("SELECT 1"))
+        told_tasks = [
+            row | {"uid": uid, "updated_at": at(0), "place": index, "version": index}
+            for index, uid in enumerate(uids)
+        ]
+        connection.execute(sa.insert(tasks), told_tasks)
         connection.execute(sa.insert(transitions), [told | {"uid": uid} for uid in uids])
     engine.dispose()

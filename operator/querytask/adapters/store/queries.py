@@ -50,6 +50,7 @@ TASK = (
     sa.select(
         tasks,
         texts.c.sql,
+        texts.c.normal_hash,
         *[column.label(f"result_{column.name}") for column in results.c],
         *[column.label(f"export_{column.name}") for column in exports.c],
     )
@@ -111,7 +112,7 @@ PHASES = (
 LATEST = (
     sa.select(tasks.c.uid)
     .where(tasks.c.namespace == sa.bindparam("namespace"), tasks.c.name == sa.bindparam("name"))
-    .order_by(tasks.c.created_at.desc(), tasks.c.uid.desc())
+    .order_by(tasks.c.place.desc())
     .limit(1)
 )
 AFTER = (
@@ -140,7 +141,9 @@ def task(connection: sa.Connection, uid: str) -> StoredTask | None:
     return StoredTask(
         task=rows.task_of(row),
         sql_hash=row["sql_hash"],
+        normal_hash=row["normal_hash"],
         updated_at=row["updated_at"],
+        version=row["version"],
         attempts=tuple(rows.attempt_of(item) for item in _all(connection, ATTEMPTS, uid)),
         export=rows.export_of(row, "export_") if row["export_uid"] else None,
     )

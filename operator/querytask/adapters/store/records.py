@@ -167,8 +167,12 @@ class StoredTask:
     task: TaskRecord
     sql_hash: str
     """SHA-256 of the SQL text, in hexadecimal."""
+    normal_hash: str = ""
+    """The same of the form that all spellings of the query share: ``core.sql_text``."""
     updated_at: Moment
     """When the row last changed."""
+    version: int = 0
+    """Grows with each change of any task of the namespace; a change of the export alone is none."""
     attempts: tuple[AttemptRecord, ...] = ()
     export: ExportRecord | None = None
 
@@ -257,6 +261,8 @@ class TaskSummary:
     started_at: Moment | None
     completed_at: Moment | None
     updated_at: Moment
+    version: int
+    """As of ``StoredTask``."""
     execution_seconds: float | None
     object_deleted_at: Moment | None
     cancel: CancelRecord | None
@@ -267,6 +273,9 @@ class TaskSummary:
     sql_length: int
     """How many characters the whole text has."""
     sql_hash: str
+    """SHA-256 of the SQL text, in hexadecimal."""
+    normal_hash: str
+    """The same of the form that all spellings of the query share."""
     sources: tuple[str, ...]
     metadata: Mapping[str, Json]
     rows: int | None

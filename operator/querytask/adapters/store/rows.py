@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from querytask.adapters.store.columns import clean
+from querytask.adapters.store.columns import clean, millis
 from querytask.adapters.store.records import (
     AttemptRecord,
     CancelRecord,
@@ -17,6 +17,7 @@ from querytask.adapters.store.records import (
     TaskRecord,
     TransitionRecord,
 )
+from querytask.core.sql_text import normal_hash
 from querytask_worker.contract import Column, Error, File, Preview
 
 Row = Mapping[str, Any]
@@ -29,6 +30,14 @@ _CANCEL = tuple(item.name for item in dataclasses.fields(CancelRecord))
 _ATTEMPT = tuple(item.name for item in dataclasses.fields(AttemptRecord))
 _EXPORT = tuple(item.name for item in dataclasses.fields(ExportRecord))
 
+NEVER = -1
+"""For ``duration`` and ``ended``, of a task that has none: less than any."""
+
+
+def of_text(sql: str) -> dict[str, Any]:
+    """The row of ``queries``."""
+    return {"hash": sql_hash(sql), "sql": sql, "normal_hash": normal_hash(clean(sql))}
+
 
 def sql_hash(sql: str) -> str:
     """The SHA-256 of the text, in hexadecimal."""
@@ -36,9 +45,12 @@ def sql_hash(sql: str) -> str:
 
 
 def of_task(task: TaskRecord) -> dict[str, Any]:
-    """The row of ``tasks``, but for ``updated_at``."""
+    """The row of ``tasks``, but for what follows from the other rows: ``updated_at``, ``place``, ``version``,
+    ``moved`` and ``export_status``."""
     row = {name: value for name, value in _shallow(task).items() if name not in _APART}
     row["sql_hash"] = sql_hash(task.sql)
+    row["duration"] = NEVER if task.execution_seconds is None else task.execution_seconds
+    row["ended"] = NEVER if task.completed_at is None else millis(task.completed_at)
     row |= {f"error_{name}": getattr(task.error, name, None) for name in _ERROR}
     row |= {f"cancel_{name}": getattr(task.cancel, name, None) for name in _CANCEL}
     return row

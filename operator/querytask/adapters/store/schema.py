@@ -7,6 +7,8 @@ planner uses a partial index only then.
 
     queries      SQL texts, each once, by their SHA-256
     tasks        one row a task, live and finished
+    task_words   which words stand in the SQL of which task (SQLite's FTS5; kept by triggers)
+    moves        where tasks stood in the orders that change: a list that began before goes on as it was
     results      columns and first rows of tasks that succeeded: apart, for they are long
     attempts     one row an attempt
     exports      one row for each published manifest
@@ -19,8 +21,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from querytask.adapters.store.columns import Json, Moment, Words
+from querytask.names import ExportState
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration: what this release reads and writes."""
 
 tables = sa.MetaData(
@@ -37,6 +40,7 @@ queries = sa.Table(
     tables,
     sa.Column("hash", sa.String(64), primary_key=True),
     sa.Column("sql", Words, nullable=False),
+    sa.Column("normal_hash", sa.String(64), nullable=False, server_default=""),
 )
 
 tasks = sa.Table(
@@ -81,7 +85,32 @@ tasks = sa.Table(
     sa.Column("spec", Json, nullable=False),
     sa.Column("metadata", Json, nullable=False),
     sa.Column("statistics", Json, nullable=False),
+    # What lists are filtered and ordered by, beside the above; ``steps`` fills them from it.
+    sa.Column("place", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("moved", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("duration", sa.Double, nullable=False, server_default="-1"),
+    sa.Column("ended", sa.BigInteger, nullable=False, server_default="-1"),
+    sa.Column("export_status", Words, nullable=False, server_default=ExportState.NOT_APPLICABLE.value),
 )
+"""``place`` orders all tasks by ``created_at``, equal ones by when they became known, and never changes.
+``version`` grows with each change in a namespace, so it orders by ``updated_at``. ``duration`` and ``ended``
+are ``execution_seconds`` and ``completed_at`` with -1 for none; ``moved`` is the version at which one of them
+last changed."""
+
+moves = sa.Table(
+    "moves",
+    tables,
+    sa.Column("namespace", Words, primary_key=True),
+    sa.Column("until_version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", Words, primary_key=True),
+    sa.Column("key", sa.Double, nullable=False),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("since_version", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""In the order ``kind`` the task of ``place`` stood at ``key`` since one version, until the other took it
+away."""
 
 
 def _task() -> sa.Column[str]:
@@ -172,3 +201,39 @@ _partial("ix_tasks_present", IS_PRESENT, tasks.c.namespace, tasks.c.uid)
 _partial("ix_tasks_phase", IS_PRESENT, tasks.c.phase, tasks.c.phase_since, tasks.c.object_deleted_at)
 _partial("ix_tasks_ttl", HAS_TTL, tasks.c.ttl_due_at)
 _partial("ix_exports_due", HAS_FILES, exports.c.expires_at)
+
+# What lists are found by: each holds the place last, and so the rows in the order of creation.
+sa.Index("ix_tasks_place", tasks.c.place, unique=True)
+sa.Index("ix_tasks_created", tasks.c.namespace, tasks.c.place)
+sa.Index("ix_tasks_updated", tasks.c.namespace, tasks.c.version)
+sa.Index("ix_tasks_duration", tasks.c.namespace, tasks.c.duration, tasks.c.place, tasks.c.moved)
+sa.Index("ix_tasks_finished", tasks.c.namespace, tasks.c.ended, tasks.c.place, tasks.c.moved)
+sa.Index("ix_tasks_name", tasks.c.namespace, tasks.c.name, tasks.c.place)
+sa.Index("ix_tasks_phases", tasks.c.namespace, tasks.c.phase, tasks.c.place)
+sa.Index("ix_tasks_owner", tasks.c.namespace, tasks.c.owner, tasks.c.place)
+sa.Index("ix_tasks_export", tasks.c.namespace, tasks.c.export_status, tasks.c.place)
+sa.Index("ix_queries_normal_hash", queries.c.normal_hash)
+sa.Index(
+    "ix_moves_kind",
+    *[moves.c[name] for name in ("namespace", "kind", "key", "place", "until_version", "since_version")],
+)
+
+WORDS = (
+    """CREATE VIRTUAL TABLE task_words USING fts5(sql, content='', contentless_delete=1, detail=none,
+    tokenize="unicode61 remove_diacritics 0 tokenchars '_'")""",
+    """CREATE TRIGGER task_words_insert AFTER INSERT ON tasks BEGIN
+    INSERT INTO task_words (rowid, sql) SELECT NEW.place, sql FROM queries WHERE hash = NEW.sql_hash;
+    END""",
+    """CREATE TRIGGER task_words_update AFTER UPDATE OF sql_hash ON tasks
+    WHEN OLD.sql_hash <> NEW.sql_hash BEGIN
+    DELETE FROM task_words WHERE rowid = OLD.place;
+    INSERT INTO task_words (rowid, sql) SELECT NEW.place, sql FROM queries WHERE hash = NEW.sql_hash;
+    END""",
+    """CREATE TRIGGER task_words_delete AFTER DELETE ON tasks BEGIN
+    DELETE FROM task_words WHERE rowid = OLD.place;
+    END""",
+)
+"""The index of words, on SQLite: triggers, so that no writer and no cascade can forget it."""
+for _statement in WORDS:
+    _made = sa.DDL(_statement)  # type: ignore[no-untyped-call]
+    sa.event.listen(tables, "after_create", _made.execute_if(dialect="sqlite"))

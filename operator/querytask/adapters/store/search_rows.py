@@ -17,7 +17,7 @@ from querytask.adapters.store.schema import exports, results, tasks
 from querytask.adapters.store.schema import queries as texts
 from querytask_worker.contract import Error
 
-_APART = frozenset({"cancel", "error", "sql", "sql_length", "rows", "export", "sources"})
+_APART = frozenset({"cancel", "error", "sql", "sql_length", "rows", "export", "sources", "normal_hash"})
 _OWN = tuple(item.name for item in dataclasses.fields(TaskSummary) if item.name not in _APART)
 _CANCEL = tuple(item.name for item in dataclasses.fields(CancelRecord))
 _ERROR = tuple(item.name for item in dataclasses.fields(Error) if item.name != "traceback")
@@ -30,6 +30,7 @@ SUMMARIES = (
         *[tasks.c[f"error_{name}"] for name in _ERROR],
         sa.func.substr(texts.c.sql, 1, SUMMARY_SQL).label("sql"),
         sa.func.length(texts.c.sql).label("sql_length"),
+        texts.c.normal_hash,
         results.c.rows,
         *[exports.c[name].label(f"export_{name}") for name in _EXPORT],
     )
@@ -43,7 +44,7 @@ SUMMARIES = (
 
 def summary_of(row: Row) -> TaskSummary:
     """The summary of a row of ``SUMMARIES``."""
-    values: dict[str, Any] = {name: row[name] for name in (*_OWN, "sql", "sql_length", "rows")}
+    values: dict[str, Any] = {name: row[name] for name in (*_OWN, "sql", "sql_length", "normal_hash", "rows")}
     values["sources"] = tuple(row["sources"])
     asked = row["cancel_requested_at"] is not None
     values["cancel"] = CancelRecord(**{name: row[f"cancel_{name}"] for name in _CANCEL}) if asked else None

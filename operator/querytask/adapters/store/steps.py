@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from querytask.adapters.store import merge, queries, rows
+from querytask.adapters.store import merge, placing, queries, rows
+from querytask.adapters.store.columns import clean
 from querytask.adapters.store.records import (
     AttemptRecord,
     Ending,
@@ -27,6 +28,7 @@ from querytask.adapters.store.records import (
 )
 from querytask.adapters.store.schema import attempts, exports, heartbeat, results, tasks, transitions
 from querytask.adapters.store.schema import queries as texts
+from querytask.core.sql_text import normal_hash
 
 # Made once: a statement costs more to build than to run. Which columns it sets follows from its values.
 _OF_UID: sa.BindParameter[str] = sa.bindparam("of_uid")
@@ -58,15 +60,14 @@ def record(connection: sa.Connection, step: Step, now: Moment) -> StoredTask:
     old = queries.task(connection, step.task.uid)
     new = _joined(old, step, now)
     if old is None:
-        _insert_task(connection, new.task, now)
+        new = _insert_task(connection, new, now)
     changed = _write_result(connection, old, new)
     changed = _write_attempt(connection, old, new, step.attempt) or changed
     changed = _write_export(connection, old, new) or changed
     changed = _write_transitions(connection, new.task.uid, step.transitions) or changed
     if old is None or not (changed or new.task != old.task):
         return new
-    _update_task(connection, old, new.task, now)
-    return replace(new, updated_at=now)
+    return _update_task(connection, old, new, now)
 
 
 def close_deleted(
@@ -87,13 +88,13 @@ def mark_export(connection: sa.Connection, uid: str, state: str, at: Moment) -> 
     if (export := queries.export(connection, uid)) is not None:
         gone = merge.removed(export, state, at)
         if gone != export:
-            _update_export(connection, uid, gone)
+            _update_export(connection, uid, export, gone)
 
 
 def correct_expiry(connection: sa.Connection, uid: str, expires_at: Moment) -> None:
     """Let the row say when the files go."""
     if (export := queries.export(connection, uid)) is not None and export.removed_at is None:
-        _update_export(connection, uid, replace(export, expires_at=expires_at))
+        _update_export(connection, uid, export, replace(export, expires_at=expires_at))
 
 
 def beat(connection: sa.Connection, now: Moment) -> None:
@@ -108,10 +109,16 @@ def _joined(old: StoredTask | None, step: Step, now: Moment) -> StoredTask:
     return StoredTask(
         task=task,
         sql_hash=rows.sql_hash(task.sql),
+        normal_hash=_normal_hash(old, task),
         updated_at=old.updated_at if old else now,
+        version=old.version if old else 0,
         attempts=_joined_attempts(old.attempts if old else (), step.attempt),
         export=merge.export(export, step.export) if step.export else export,
     )
+
+
+def _normal_hash(old: StoredTask | None, task: TaskRecord) -> str:
+    return old.normal_hash if old and old.task.sql == task.sql else normal_hash(clean(task.sql))
 
 
 def _joined_attempts(old: tuple[AttemptRecord, ...], new: AttemptRecord | None) -> tuple[AttemptRecord, ...]:
@@ -147,18 +154,28 @@ def _ended(task: TaskRecord, at: Moment, ending: Ending) -> Step:
     return Step(closed, ending.attempt, ending.export, (told,))
 
 
-def _insert_task(connection: sa.Connection, new: TaskRecord, now: Moment) -> None:
-    row = rows.of_task(new)
-    _insert_new(connection, texts, {"hash": row["sql_hash"], "sql": new.sql})
-    connection.execute(_INSERT[tasks], row | {"updated_at": now})
+def _insert_task(connection: sa.Connection, new: StoredTask, now: Moment) -> StoredTask:
+    row = rows.of_task(new.task) | {"updated_at": now}
+    _insert_new(connection, texts, rows.of_text(new.task.sql))
+    place = placing.next_place(connection, new.task.created_at)
+    version = placing.next_version(connection, new.task.namespace)
+    connection.execute(_INSERT[tasks], row | {"place": place, "version": version, "moved": version})
+    return replace(new, version=version)
 
 
-def _update_task(connection: sa.Connection, old: StoredTask, new: TaskRecord, now: Moment) -> None:
-    row, before = rows.of_task(new), rows.of_task(old.task)
-    if row["sql_hash"] != old.sql_hash:
-        _insert_new(connection, texts, {"hash": row["sql_hash"], "sql": new.sql})
+def _update_task(connection: sa.Connection, old: StoredTask, new: StoredTask, now: Moment) -> StoredTask:
+    row, before = rows.of_task(new.task), rows.of_task(old.task)
+    if new.sql_hash != old.sql_hash:
+        _insert_new(connection, texts, rows.of_text(new.task.sql))
     changes = {name: value for name, value in row.items() if value != before[name]}
-    connection.execute(_UPDATE_TASK, changes | {"updated_at": now, "of_uid": new.uid})
+    version = placing.next_version(connection, new.task.namespace)
+    if changes.keys() & {"duration", "ended"}:
+        changes["moved"] = version
+    placing.leave(connection, old, version, ending="moved" in changes)
+    connection.execute(
+        _UPDATE_TASK, changes | {"version": version, "updated_at": now, "of_uid": new.task.uid}
+    )
+    return replace(new, updated_at=now, version=version)
 
 
 def _write_result(connection: sa.Connection, old: StoredTask | None, new: StoredTask) -> bool:
@@ -195,13 +212,16 @@ def _write_export(connection: sa.Connection, old: StoredTask | None, new: Stored
         return False
     if before is None:
         connection.execute(_INSERT[exports], rows.of_export(new.export) | {"uid": new.task.uid})
+        connection.execute(_UPDATE_TASK, {"export_status": new.export.state, "of_uid": new.task.uid})
     else:
-        _update_export(connection, new.task.uid, new.export)
+        _update_export(connection, new.task.uid, before, new.export)
     return True
 
 
-def _update_export(connection: sa.Connection, uid: str, export: ExportRecord) -> None:
+def _update_export(connection: sa.Connection, uid: str, before: ExportRecord, export: ExportRecord) -> None:
     connection.execute(_UPDATE_EXPORT, rows.of_export(export) | {"of_uid": uid})
+    if export.state != before.state:
+        connection.execute(_UPDATE_TASK, {"export_status": export.state, "of_uid": uid})
 
 
 def _write_transitions(connection: sa.Connection, uid: str, told: Sequence[TransitionRecord]) -> bool:

@@ -1,0 +1,84 @@
+"""Where a task stands in the orders of lists. For ``steps``, which calls it inside the transaction that
+changes the task, and for ``search``.
+
+A place follows from the time of creation and never changes: the numbers of one moment are handed out in the
+order in which its tasks become known. A version is handed out at each change. A task that changes leaves
+behind where it stood until then (``moves``), so that a list that began before it meets it there once, and not
+twice or never. Only as many changes are kept as a list may outlast.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from querytask.adapters.store.columns import millis
+from querytask.adapters.store.records import Moment, StoredTask
+from querytask.adapters.store.schema import moves, tasks
+
+PLACES = 32768
+"""How many tasks of one millisecond find a place in it; creation times are whole seconds, and no API server
+takes that many objects in one. Times until the year 9999 fit into 64 bits with it."""
+KEPT_CHANGES = 250_000
+"""How many changes a list may outlast: minutes at the highest rate of the writer, days at a usual one."""
+_SWEEP = 16
+"""At every so manieth change the old moves go."""
+
+UPDATED, DURATION, FINISHED = "updated", "duration", "finished"
+
+_HIGHEST = sa.select(sa.func.max(tasks.c.place)).where(
+    tasks.c.place >= sa.bindparam("least"), tasks.c.place < sa.bindparam("most")
+)
+NEWEST = sa.select(sa.func.max(tasks.c.version)).where(tasks.c.namespace == sa.bindparam("of_namespace"))
+
+
+def _left(kind: str, key: sa.ColumnElement[object], since: sa.ColumnElement[int]) -> sa.Insert:
+    stood = sa.select(
+        tasks.c.namespace, sa.bindparam("version"), sa.literal(kind), key, tasks.c.place, since
+    ).where(tasks.c.uid == sa.bindparam("of_uid"))
+    columns = ("namespace", "until_version", "kind", "key", "place", "since_version")
+    return sa.insert(moves).from_select([moves.c[name] for name in columns], stood)
+
+
+_LEAVE_UPDATED = _left(UPDATED, tasks.c.version, tasks.c.version)
+_LEAVE_ENDING = (
+    _left(DURATION, tasks.c.duration, tasks.c.moved),
+    _left(FINISHED, tasks.c.ended, tasks.c.moved),
+)
+_FORGET = sa.delete(moves).where(
+    moves.c.namespace == sa.bindparam("of_namespace"), moves.c.until_version <= sa.bindparam("until")
+)
+
+
+def first_place(created_at: Moment) -> int:
+    """The lowest place of a task that was created then; also the end of all places before."""
+    return millis(created_at) * PLACES
+
+
+def next_place(connection: sa.Connection, created_at: Moment) -> int:
+    """A free place for a task that was created then."""
+    least = first_place(created_at)
+    while True:
+        highest = connection.execute(_HIGHEST, {"least": least, "most": least + PLACES}).scalar()
+        if highest is None:
+            return least
+        if highest + 1 < least + PLACES:
+            return int(highest) + 1
+        least += PLACES
+
+
+def newest(connection: sa.Connection, namespace: str) -> int:
+    """The version of the last change in the namespace; 0 before the first."""
+    return connection.execute(NEWEST, {"of_namespace": namespace}).scalar() or 0
+
+
+def next_version(connection: sa.Connection, namespace: str) -> int:
+    """The version of the change that is being written."""
+    return newest(connection, namespace) + 1
+
+
+def leave(connection: sa.Connection, old: StoredTask, version: int, *, ending: bool) -> None:
+    """Keep where the task stands until ``version``; ``ending``: also in the orders that its end changes."""
+    for statement in (_LEAVE_UPDATED, *(_LEAVE_ENDING if ending else ())):
+        connection.execute(statement, {"version": version, "of_uid": old.task.uid})
+    if version % _SWEEP == 0:
+        connection.execute(_FORGET, {"of_namespace": old.task.namespace, "until": version - KEPT_CHANGES})
