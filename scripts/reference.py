@@ -56,7 +56,7 @@ LABELS = {
     "phase": ", ".join(f"`{phase}`" for phase in Phase),
     "reason": "the [reasons](reasons.md)",
     "state": "`held`, `waiting`, `limit`",
-    "result": "`ok`, `retry`, `error`",
+    "result": "of a reconcile `ok`, `retry`, `error`; of a backup `ok`, `error`",
     "verb": "`get`, `post`, `put`, `patch`, `delete`",
     "resource": "the plural of an object's kind, such as `pods`",
     "kind": "of an API error its class, such as `Conflict` or `Unavailable`; of a removal what was removed",
@@ -108,6 +108,8 @@ def _setting(item: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
     least, choices = item.metadata["least"], item.metadata["choices"]
     bounds = f" At least {least:g}." if least is not None else ""
     kind = " or ".join(f"`{choice}`" for choice in choices) or _KINDS[typing.get_origin(hint) or hint]
+    if item.metadata["duration"]:
+        kind = "duration"
     chart = FROM_CHART.get(item.name, f"`settings.{to_camel(item.name)}`")
     return (
         f"`{configuration.variable(item.name)}`",

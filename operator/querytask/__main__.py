@@ -26,6 +26,7 @@ from querytask import errors, logs, settings
 from querytask.adapters import cluster
 from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.store import HistoryLock, Store, open_history
+from querytask.core import retention
 from querytask.core.collection import Rules
 from querytask.metrics import Metrics
 from querytask.runtime import probes, source
@@ -40,6 +41,7 @@ from querytask.runtime.journal import Journal
 from querytask.runtime.lease import Lease, LeaseLost
 from querytask.runtime.observer import Observer
 from querytask.runtime.operator import Operator
+from querytask.runtime.purging import Purger
 from querytask.runtime.queue import WorkQueue
 from querytask.runtime.reconciler import Reconciler
 from querytask.runtime.resync import Resync
@@ -155,6 +157,15 @@ async def build(
         rules=rules,
         metrics=metrics,
     )
+    purger = Purger(
+        store,
+        volume,
+        living_tasks=facts.living_tasks,
+        clock=now,
+        kept=retention.period(config.task_retention),
+        unreadable=rules.retention,
+        metrics=metrics,
+    )
     holder = f"{config.pod_name}_{uuid.uuid4().hex[:8]}"
     lease = Lease(calls, holder, config.lease_seconds, now, lambda why: health.waiting_for.update(lease=why))
 
@@ -170,6 +181,7 @@ async def build(
         finished=FinishedTasks(calls, store, reconciler, config.namespace, now),
         watchdog=Watchdog(cache, config, queue.add, now),
         collector=collector,
+        purger=purger,
         slots=slots,
         lease=lease,
         handlers=source.registry(cache, enqueue, source.login_from(await cluster.load_configuration())),

@@ -18,6 +18,10 @@ Each name begins with ``querytask_``.
     api_request_duration_seconds{verb}    histogram  calls to the API server, by verb
     api_errors_total{verb,resource,kind}  counter    calls to the API server that failed, by class of error
     history_errors_total{operation}       counter    reads and writes of the history that failed
+    history_purged_total                  counter    finished tasks that the history has forgotten
+    history_backups_total{result}         counter    tried backups of the history, by result: ok, error
+    history_backup_timestamp_seconds      gauge      when the newest verified backup was made; 0 without one
+    history_damaged_files                 gauge      damaged databases that lie beside the history
     collector_removals_total{kind}        counter    what the collector has removed
     collector_bytes_total                 counter    bytes of the files that it has removed
     collector_errors_total                counter    removals that failed
@@ -54,6 +58,9 @@ class Snapshot:
     queue_oldest_seconds: float = 0.0
     volume_free: Mapping[str, int] = field(default_factory=dict)
     volume_size: Mapping[str, int] = field(default_factory=dict)
+    backup_at: float | None = None
+    """Unix seconds of the newest backup, 0 without one; ``None`` where none is made."""
+    damaged_files: int | None = None
 
 
 class Metrics:
@@ -90,6 +97,8 @@ class Metrics:
         self._history_errors = make.counter(
             "querytask_history_errors", "History operations that failed.", ["operation"]
         )
+        self._purged = make.counter("querytask_history_purged", "Tasks that the history has forgotten.")
+        self._backups = make.counter("querytask_history_backups", "Backups of the history.", ["result"])
         self._removals = make.counter(
             "querytask_collector_removals", "What the collector has removed.", ["kind"]
         )
@@ -136,6 +145,14 @@ class Metrics:
     def history_failed(self, operation: str) -> None:
         """The history did not do as asked."""
         self._history_errors.labels(operation).inc()
+
+    def purged(self, tasks: int) -> None:
+        """The history has forgotten that many tasks."""
+        self._purged.inc(tasks)
+
+    def backed_up(self, result: str) -> None:
+        """A backup was tried: ``ok`` or ``error``."""
+        self._backups.labels(result).inc()
 
     def removed(self, kind: str, size: int) -> None:
         """The collector has removed something of ``size`` bytes."""
@@ -202,6 +219,16 @@ class _Momentary(Collector):
         )
         yield _family("querytask_volume_free_bytes", "Free bytes.", "volume", shot.volume_free)
         yield _family("querytask_volume_size_bytes", "Size in bytes.", "volume", shot.volume_size)
+        for name, text, value in (
+            (
+                "querytask_history_backup_timestamp_seconds",
+                "When the newest backup was made.",
+                shot.backup_at,
+            ),
+            ("querytask_history_damaged_files", "Damaged databases beside the history.", shot.damaged_files),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value=value)
 
 
 def _family(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

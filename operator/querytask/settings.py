@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from querytask.errors import SettingsError
 
 PREFIX = "QUERYTASK_"
 
+_NUMBER = r"[0-9]{1,9}(\.[0-9]{1,3})?"
+DURATION = f"^({_NUMBER}|({_NUMBER}w)?({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?)$"
+"""How a duration is written, as in every field of the objects, whose grammar a leaf cannot import."""
+
 
 def option(
     default: Any,
@@ -27,10 +32,20 @@ def option(
     least: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] = (),
+    duration: bool = False,
+    instead: str = "",
 ) -> Any:
     """A setting: its default (``...`` where there is none), what it means, its bounds or the closed set of
-    its values."""
-    metadata = {"text": text, "least": least, "most": most, "choices": choices}
+    its values; whether it is a duration as people write them; a variable of another name that wins over its
+    own."""
+    metadata = {
+        "text": text,
+        "least": least,
+        "most": most,
+        "choices": choices,
+        "duration": duration,
+        "instead": instead,
+    }
     if default is ...:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, (dict, list)):
@@ -149,6 +164,23 @@ class Settings:
         least=0,
     )
 
+    task_retention: str = option(
+        "90d",
+        "How long the history keeps a finished task whose object is gone, from the last change of its row:"
+        " `7d`, `30m`, `2h` or plain seconds. The variable `TASK_RETENTION_SECONDS` wins over it.",
+        duration=True,
+        instead="TASK_RETENTION_SECONDS",
+    )
+    backup_seconds: float = option(
+        21_600.0, "Between two backups of the history, in a directory beside it: six hours.", least=10
+    )
+    backups_kept: int = option(
+        2,
+        "How many backups of the history are kept, on its own volume, which must have room for them;"
+        " 0 makes none.",
+        least=0,
+    )
+
     lease_seconds: int = option(
         15, "How long the lease of a silent operator holds off a second one.", least=3
     )
@@ -185,6 +217,9 @@ def read_into(kind: type[S], environment: Mapping[str, str]) -> S:
             values[item.name] = _parse(name, hints[item.name], environment[name])
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             raise SettingsError(f"{name} must be set")
+        if (other := item.metadata["instead"]) and environment.get(other, "") != "":
+            _check(item, environment[other], other)
+            values[item.name] = _parse(other, hints[item.name], environment[other])
     return kind(**values)
 
 
@@ -215,11 +250,13 @@ def _parse(name: str, hint: Any, text: str) -> Any:
         raise SettingsError(f'{name} must be {wanted}, not "{text}"') from None
 
 
-def _check(item: dataclasses.Field[Any], value: Any) -> None:
-    least, most, choices = (item.metadata[name] for name in ("least", "most", "choices"))
-    if least is not None and not value >= least:
-        raise SettingsError(f"{variable(item.name)} must be at least {least:g}, not {value}")
-    if most is not None and not value <= most:
-        raise SettingsError(f"{variable(item.name)} must be at most {most:g}, not {value}")
-    if choices and value not in choices:
-        raise SettingsError(f'{variable(item.name)} must be one of {", ".join(choices)}, not "{value}"')
+def _check(item: dataclasses.Field[Any], value: Any, name: str = "") -> None:
+    name, known = name or variable(item.name), item.metadata
+    if known["least"] is not None and not value >= known["least"]:
+        raise SettingsError(f"{name} must be at least {known['least']:g}, not {value}")
+    if known["most"] is not None and not value <= known["most"]:
+        raise SettingsError(f"{name} must be at most {known['most']:g}, not {value}")
+    if known["choices"] and value not in known["choices"]:
+        raise SettingsError(f'{name} must be one of {", ".join(known["choices"])}, not "{value}"')
+    if known["duration"] and not (value and re.fullmatch(DURATION, value)):
+        raise SettingsError(f'{name} must be a duration such as 7d, 30m, 2h or plain seconds, not "{value}"')

@@ -65,6 +65,8 @@ def test_the_schema_knows_each_setting(operator_chart: Chart):
     for name in FIELDS.keys() - FILLED_IN:
         metadata = FIELDS[name].metadata
         wanted[camel(name)] = {"type": TYPES[hints[name]]}
+        if metadata["duration"]:
+            wanted[camel(name)] = {"type": ["string", "number"], "pattern": settings.DURATION}
         if metadata["least"] is not None:
             wanted[camel(name)]["minimum"] = metadata["least"]
         if metadata["choices"]:
@@ -114,6 +116,9 @@ def test_every_setting_arrives(operator_chart: Chart, values_file: Path):
         "concurrency": 3,
         "collectSeconds": 2,
         "orphanGraceSeconds": 0,
+        "taskRetention": "1h30m",
+        "backupSeconds": 1_000_000,
+        "backupsKept": 0,
         "leaseSeconds": 9,
         "logLevel": "DEBUG",
     }

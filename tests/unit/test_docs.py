@@ -12,7 +12,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from querytask.names import RETRIED_REASONS, Reason
-from querytask.settings import Settings
+from querytask.settings import DURATION, Settings
 from scripts import reference
 from scripts import reference_texts as texts
 
@@ -84,7 +84,10 @@ def test_the_chart_checks_the_same_bounds(item):
     assert CHART[name].get("minimum") == item.metadata["least"]
     assert CHART[name].get("enum", []) == list(item.metadata["choices"])
     kinds = {"int": "integer", "float": "number", "str": "string"}
-    assert CHART[name]["type"] == kinds[item.type]
+    if item.metadata["duration"]:
+        assert (CHART[name]["type"], CHART[name]["pattern"]) == (["string", "number"], DURATION)
+    else:
+        assert CHART[name]["type"] == kinds[item.type]
 
 
 def test_the_chart_knows_no_other_setting():

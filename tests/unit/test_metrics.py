@@ -16,6 +16,8 @@ FULL = Snapshot(
     queue_oldest_seconds=0.5,
     volume_free={"exports": 10},
     volume_size={"exports": 20},
+    backup_at=1_795_348_700,
+    damaged_files=1,
 )
 
 
@@ -29,6 +31,8 @@ def exercised() -> Metrics:
     metrics.reconciled("ok", 0.1)
     metrics.api_called("get", "pods", "NotFound", 0.01)
     metrics.history_failed("record")
+    metrics.purged(2)
+    metrics.backed_up("error")
     metrics.removed("export", 100)
     metrics.removal_failed()
     metrics.resynced(1_795_348_800)
@@ -71,6 +75,8 @@ def test_every_verb_counts():
         "querytask_api_request_duration_seconds_count/get": 1,
         "querytask_api_errors_total/NotFound/pods/get": 1,
         "querytask_history_errors_total/record": 1,
+        "querytask_history_purged_total": 2,
+        "querytask_history_backups_total/error": 1,
         "querytask_collector_removals_total/export": 1,
         "querytask_collector_bytes_total": 100,
         "querytask_collector_errors_total": 1,
@@ -92,6 +98,8 @@ def test_the_gauges_of_the_moment():
         "querytask_queue_oldest_age_seconds": 0.5,
         "querytask_volume_free_bytes/exports": 10,
         "querytask_volume_size_bytes/exports": 20,
+        "querytask_history_backup_timestamp_seconds": 1_795_348_700,
+        "querytask_history_damaged_files": 1,
     }
     assert {name: found[name] for name in expected} == expected
     assert "querytask_tasks/Queued" not in samples(Metrics(), Snapshot())

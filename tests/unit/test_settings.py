@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from querytask import settings
+from querytask.api import durations
 from querytask.errors import SettingsError
 from querytask.settings import Settings
 
@@ -59,6 +60,8 @@ def test_an_unknown_setting_is_refused():
         ("RESYNC_SECONDS", "2.5", 2.5),
         ("RESYNC_SECONDS", "30", 30.0),
         ("LOG_LEVEL", "DEBUG", "DEBUG"),
+        ("TASK_RETENTION", "1h30m", "1h30m"),
+        ("TASK_RETENTION", "86400", "86400"),
         ("RESERVED_CLAIMS", "history, other ,", ("history", "other")),
         ("WORKER_NODE_SELECTOR", '{"disk": "fast"}', {"disk": "fast"}),
         ("WORKER_TOLERATIONS", '[{"operator": "Exists"}]', [{"operator": "Exists"}]),
@@ -79,6 +82,8 @@ def test_values(name, text, value):
         ("RESYNC_SECONDS", "soon", 'must be a number, not "soon"'),
         ("RESYNC_SECONDS", "nan", "must be at least 1, not nan"),
         ("RESYNC_SECONDS", "0.5", "must be at least 1, not 0.5"),
+        ("TASK_RETENTION", "soon", 'must be a duration such as 7d, 30m, 2h or plain seconds, not "soon"'),
+        ("TASK_RETENTION", "-1d", "must be a duration"),
         ("LOG_LEVEL", "info", 'must be one of DEBUG, INFO, WARNING, ERROR, not "info"'),
         ("KEEP_FINISHED_PODS", "Some", 'must be one of None, Failed, All, not "Some"'),
         ("WORKER_NODE_SELECTOR", "disk=fast", 'must be a JSON object, not "disk=fast"'),
@@ -96,6 +101,25 @@ def test_bounds_hold_for_whoever_makes_settings():
     """Not only for those that are read."""
     with pytest.raises(SettingsError, match="QUERYTASK_MAX_RUNNING must be at least 1"):
         Settings(namespace="n", worker_image="w", exports_claim="e", max_running=0)
+
+
+@pytest.mark.parametrize(("text", "found"), [("3600", "3600"), ("2h", "2h"), ("", "7d")])
+def test_the_other_name_of_a_setting_wins(text, found):
+    """`TASK_RETENTION_SECONDS` is what the environment of a whole installation may have; empty, it says
+    nothing."""
+    environment = NEEDED | {"QUERYTASK_TASK_RETENTION": "7d", "TASK_RETENTION_SECONDS": text}
+    assert settings.read(environment).task_retention == found
+
+
+def test_a_fault_under_the_other_name_is_named_by_it():
+    """By the variable that somebody has written."""
+    with pytest.raises(SettingsError, match="TASK_RETENTION_SECONDS must be a duration"):
+        settings.read(NEEDED | {"TASK_RETENTION_SECONDS": "for ever"})
+
+
+def test_a_duration_is_spelt_as_in_every_object():
+    """The settings cannot import the grammar; so it must be the same."""
+    assert settings.DURATION == durations.PATTERN
 
 
 def test_settings_are_not_shared():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from querytask import errors
+from querytask.core import retention
 from querytask.metrics import Metrics
 from querytask.runtime import source
 from querytask.runtime.applier import Stale
@@ -23,6 +24,7 @@ from querytask.runtime.collector import Collector
 from querytask.runtime.finished import FinishedTasks
 from querytask.runtime.health import Health
 from querytask.runtime.lease import Lease
+from querytask.runtime.purging import Purger
 from querytask.runtime.queue import WorkQueue
 from querytask.runtime.reconciler import Reconciler
 from querytask.runtime.resync import Resync
@@ -46,6 +48,7 @@ class Operator:
     finished: FinishedTasks
     watchdog: Watchdog
     collector: Collector
+    purger: Purger
     slots: Slots
     lease: Lease
     handlers: Any
@@ -81,6 +84,8 @@ class Operator:
         self._every(group, "ttl", TTL_SECONDS, self.finished.expire)
         self._every(group, "finished", settings.finished_scan_seconds, self.finished.walk)
         self._every(group, "collector", settings.collect_seconds, self.collector.run_once)
+        scan = retention.scan_seconds(retention.period(settings.task_retention))
+        self._every(group, "purge", scan, self.purger.run_once)
 
     async def _settled(self) -> None:
         """Wait until everything was looked at once; what fails comes back by itself."""

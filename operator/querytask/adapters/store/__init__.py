@@ -8,6 +8,7 @@ says what goes in.
 from querytask.adapters.store.history import open_history
 from querytask.adapters.store.interface import Store
 from querytask.adapters.store.lock import HistoryLock
+from querytask.adapters.store.purge import Purged
 from querytask.adapters.store.records import (
     AttemptRecord,
     CancelRecord,
@@ -34,6 +35,7 @@ __all__ = [
     "HistoryFigures",
     "HistoryLock",
     "PhaseFigures",
+    "Purged",
     "ResultRecord",
     "Store",
     "StoredTask",

@@ -14,9 +14,20 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from querytask import errors
-from querytask.adapters.store import backup, failures, filesystem, migrate, queries, search, sqlite, steps
+from querytask.adapters.store import (
+    backup,
+    failures,
+    filesystem,
+    migrate,
+    purge,
+    queries,
+    search,
+    sqlite,
+    steps,
+)
 from querytask.adapters.store.columns import to_millisecond
 from querytask.adapters.store.interface import Store
+from querytask.adapters.store.purge import Purged
 from querytask.adapters.store.readers import Readers
 from querytask.adapters.store.records import (
     GONE,
@@ -37,6 +48,7 @@ from querytask.adapters.store.records import (
 from querytask.adapters.store.writer import Writer
 from querytask.core.collection_facts import TaskState
 from querytask.core.listing import Page, PageRequest, TaskFilter
+from querytask.core.retention import KeptTask
 
 T = TypeVar("T")
 
@@ -169,6 +181,12 @@ class SqliteHistory:
 
     async def figures(self, namespace: str) -> HistoryFigures:
         return await self._readers.ask(lambda connection: queries.figures(connection, namespace))
+
+    async def kept_since(self, until: Moment, after: KeptTask | None, limit: int) -> list[KeptTask]:
+        return await self._readers.ask(lambda connection: purge.candidates(connection, until, after, limit))
+
+    async def purge(self, uids: Sequence[str], now: Moment, kept: dt.timedelta) -> Purged:
+        return await self._write(lambda connection: purge.purge(connection, uids, now, kept))
 
     async def ping(self) -> None:
         if not self._path.exists():

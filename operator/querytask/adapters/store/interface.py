@@ -7,10 +7,12 @@ now, and ``StoreCorrupt`` when its file is damaged; a write that raised has chan
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from querytask.adapters.store.purge import Purged
 from querytask.adapters.store.records import (
     GONE,
     AttemptRecord,
@@ -29,6 +31,7 @@ from querytask.adapters.store.records import (
 )
 from querytask.core.collection_facts import TaskState
 from querytask.core.listing import Page, PageRequest, TaskFilter
+from querytask.core.retention import KeptTask
 
 
 class Store(Protocol):
@@ -115,6 +118,14 @@ class Store(Protocol):
 
     async def figures(self, namespace: str) -> HistoryFigures:
         """How many tasks there are, live and finished, by phase."""
+
+    async def kept_since(self, until: Moment, after: KeptTask | None, limit: int) -> list[KeptTask]:
+        """Finished tasks whose objects are gone and whose rows did not change after ``until``, the oldest
+        first, from the first one behind ``after``."""
+
+    async def purge(self, uids: Sequence[str], now: Moment, kept: dt.timedelta) -> Purged:
+        """Forget those of the tasks whose time is over, as it stands at this moment in the rows; as many of
+        them as a moment allows, the rest is to be asked for again."""
 
     async def ping(self) -> None:
         """Write, durably, and come back: what readiness asks."""
