@@ -71,7 +71,7 @@ def test_partial_indexes_have_the_conditions_of_the_code(engine: sa.Engine, tmp_
     with other.connect() as connection, connection.begin():
         schema.tables.create_all(connection)
         assert conditions(connection) == migrated
-    assert len(migrated) == 5
+    assert len(migrated) == 6
 
 
 def test_what_only_sqlite_has_is_as_in_the_code(engine: sa.Engine, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_what_only_sqlite_has_is_as_in_the_code(engine: sa.Engine, tmp_path: Pat
     with other.connect() as connection, connection.begin():
         schema.tables.create_all(connection)
         assert found(connection) == migrated
-    assert len(migrated) == 15
+    assert len(migrated) == 16
 
 
 OLD_TASKS = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from querytask.adapters.store import Store, purge, schema, sqlite
+from querytask.adapters.store import Store, columns, purge, schema, sqlite
 from querytask.adapters.store.purge import BUDGET_SECONDS
 from querytask.names import Phase
 from tests.unit.store.builders import Clock, at, attempt, export, result, step, task
@@ -133,6 +133,30 @@ async def test_a_call_is_bounded_by_its_time(history: Store, directory: Path, ti
         purged = purge.purge(connection, uids, at(0) + DAY, DAY, ticking(tick))
     assert purged.gone == tuple(uids[:done])
     assert purged.left == tuple(uids[done:])
+
+
+@pytest.mark.parametrize("question", [purge.CANDIDATES, purge.OF_TEXT], ids=["candidates", "text"])
+def test_questions_are_answered_by_an_index(directory: Path, question: sa.Select[Any]) -> None:
+    """The planner searches the index that was made for the question, and sorts nothing."""
+    values = {"until": at(0), "after_time": at(0), "after_uid": "", "most": 5, "hash": "x"}
+    names = question.compile().params
+    engine = sqlite.reading(directory / sqlite.FILE_NAME, 1, 1)
+    with engine.connect() as connection:
+        asked = question.compile(engine)
+        bound = asked.construct_params({name: value for name, value in values.items() if name in names})
+        row = [bound[name] for name in asked.positiontup or ()]
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {asked}", tuple(purge_value(value) for value in row)
+        ).fetchall()
+    engine.dispose()
+    lines = [line[-1] for line in plan]
+    assert any("USING" in line and ("ix_tasks_kept" in line or "ix_tasks_sql_hash" in line) for line in lines)
+    assert all(line.startswith("SEARCH") for line in lines), lines
+
+
+def purge_value(value: Any) -> Any:
+    """As the driver gets it."""
+    return columns.millis(value) if isinstance(value, dt.datetime) else value
 
 
 async def test_purging_twice_is_no_matter(history: Store) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from querytask.adapters.store.records import Moment
-from querytask.adapters.store.schema import exports, queries, tasks
+from querytask.adapters.store.schema import IS_KEPT, exports, queries, tasks
 from querytask.core import retention
 from querytask.core.retention import KeptTask
 
@@ -52,8 +52,7 @@ _FACTS = (
 _FOUND = sa.select(*_FACTS, tasks.c.sql_hash).join(exports, exports.c.uid == tasks.c.uid, isouter=True)
 CANDIDATES = (
     _FOUND.where(
-        tasks.c.completed_at.is_not(None),
-        tasks.c.object_deleted_at.is_not(None),
+        IS_KEPT,
         tasks.c.updated_at <= sa.bindparam("until"),
         sa.tuple_(tasks.c.updated_at, tasks.c.uid)
         > sa.tuple_(sa.bindparam("after_time", type_=tasks.c.updated_at.type), sa.bindparam("after_uid")),

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from querytask.adapters.store.columns import Json, Moment, Words
 from querytask.names import ExportState
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: what this release reads and writes."""
 
 tables = sa.MetaData(
@@ -188,6 +188,8 @@ IS_OPEN = sa.and_(tasks.c.completed_at.is_(None), tasks.c.object_deleted_at.is_(
 IS_PRESENT = tasks.c.object_deleted_at.is_(None)
 """The object is not known to be deleted."""
 HAS_TTL = sa.and_(tasks.c.ttl_due_at.is_not(None), tasks.c.object_deleted_at.is_(None))
+IS_KEPT = sa.and_(tasks.c.completed_at.is_not(None), tasks.c.object_deleted_at.is_not(None))
+"""The task has its end and its object is gone: it is here for the sake of the history alone."""
 HAS_FILES = sa.and_(exports.c.removed_at.is_(None), exports.c.expires_at.is_not(None))
 
 
@@ -201,6 +203,9 @@ _partial("ix_tasks_present", IS_PRESENT, tasks.c.namespace, tasks.c.uid)
 _partial("ix_tasks_phase", IS_PRESENT, tasks.c.phase, tasks.c.phase_since, tasks.c.object_deleted_at)
 _partial("ix_tasks_ttl", HAS_TTL, tasks.c.ttl_due_at)
 _partial("ix_exports_due", HAS_FILES, exports.c.expires_at)
+_partial("ix_tasks_kept", IS_KEPT, tasks.c.updated_at, tasks.c.uid)
+# Whether anybody still has a text is asked when a task is forgotten, and by the foreign key.
+sa.Index("ix_tasks_sql_hash", tasks.c.sql_hash)
 
 # What lists are found by: each holds the place last, and so the rows in the order of creation.
 sa.Index("ix_tasks_place", tasks.c.place, unique=True)
