@@ -98,7 +98,7 @@ class Reconciler:
             return wait
         task = parse.task(raw)
         with logs.bound(attempt=task.status.attempt or 0):
-            again = await self._steps(key, raw, task)
+            again = await self._steps(key, raw, task, fresh)
         return again if wait is None else min(wait, again if again is not None else math.inf)
 
     async def _find(self, key: Key) -> dict[str, Any] | None:
@@ -147,11 +147,14 @@ class Reconciler:
             self._ask.add(key)
         return wait
 
-    async def _steps(self, key: Key, raw: dict[str, Any], task: QueryTask) -> float | None:
+    async def _steps(self, key: Key, raw: dict[str, Any], task: QueryTask, fresh: bool) -> float | None:
         again: float | None = None
         for _ in range(STEPS):
             observed, readable = await self._look(raw, task)
             plan = self._decide(key, observed)
+            if plan.end is not None and plan.end.retried and not fresh:
+                # The garbage collector takes the pods of a deleted task: that is no loss of a worker.
+                raise Stale("whether the task is still there is asked before its worker is called lost")
             applied = await self._applier.apply(raw, observed, plan, readable=readable)
             again = plan.again_after
             if applied.refusal is not None:
@@ -162,7 +165,7 @@ class Reconciler:
                 return min(RETRY_HISTORY, again if again is not None else math.inf)
             if again != 0.0:
                 break
-            raw, task = applied.raw, parse.task(applied.raw)
+            raw, task, fresh = applied.raw, parse.task(applied.raw), True
         if task.finished:
             self._settle(task, observed, plan)
         return again

@@ -74,8 +74,13 @@ class OperatorProcess:
         self.process.wait(10)
 
     def freeze(self) -> None:
-        """SIGSTOP: the process is there, and does nothing."""
+        """SIGSTOP: the process is there, and does nothing; its threads stop one after the other."""
         self.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task")
+        until(
+            lambda: {_state(thread) for thread in threads.iterdir()} == {"T"},
+            what="every thread stands still",
+        )
 
     def thaw(self) -> None:
         """SIGCONT."""
@@ -148,3 +153,8 @@ def _execute(environment: Mapping[str, str], log: Path) -> subprocess.Popen[byte
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+
+
+def _state(thread: Path) -> str:
+    """The letter that the kernel gives; the name before it, in brackets, may hold anything."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]

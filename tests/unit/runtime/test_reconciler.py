@@ -169,6 +169,18 @@ async def test_a_deleted_task_that_had_ended_is_closed_with_its_end(plane, tmp_p
 # a source that goes
 
 
+async def test_the_worker_of_a_deleted_task_is_not_lost(plane):
+    """The garbage collector took the pod, and the event of the task's own deletion is still on its way."""
+    await started(plane)
+    plane.api.tasks.pop(make.NAME)
+    plane.vanishes()
+    await plane.look()
+    row = await plane.history.get(make.UID)
+    assert (row.task.phase, row.attempts[0].reason) == ("Deleted", None)
+    steps = await plane.history.transitions(make.UID)
+    assert [step.reason for step in steps if step.reason] == ["PodPending", "Started"]
+
+
 async def test_a_source_that_goes_between_slot_and_pod(plane):
     """It is a refusal like a quota's: shown, tried again, and an end after the start deadline."""
     plane.create(sources=["flights"])
