@@ -200,6 +200,8 @@ def _of_cluster(error: errors.ClusterError) -> Refusal:
 
 
 def _of_store(error: errors.StoreError) -> Refusal:
+    if isinstance(error, errors.StoreTooSlow):
+        return Refusal(Code.QUERY_TOO_SLOW, CODES[Code.QUERY_TOO_SLOW].text)
     if isinstance(error, errors.StoreUnavailable | errors.StoreCorrupt | errors.StoreSchemaTooNew):
         return Refusal(Code.STORE_UNAVAILABLE, "the history cannot be read or written now", retry_after=5)
     return Refusal(Code.INTERNAL, "the history did not do as asked; the API's log says more")
