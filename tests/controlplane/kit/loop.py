@@ -30,6 +30,7 @@ class LoopThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.run(_rest())
         self.run(self._loop.shutdown_asyncgens())
         self.run(asyncio.sleep(CLOSING_SECONDS))
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -52,6 +53,14 @@ class LoopThread:
 
 async def _spawn(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     return asyncio.create_task(work)
+
+
+async def _rest() -> None:
+    """What nobody waits for any more, such as the other end of a connection that a killed process had."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _ended(tasks: tuple[asyncio.Task[Any], ...]) -> list[BaseException]:
