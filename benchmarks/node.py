@@ -45,7 +45,8 @@ class Release:
     def settings(self) -> Settings:
         """What the running operator has read."""
         found = self.kube.get("statefulset", OPERATOR)
-        (container,) = found["spec"]["template"]["spec"]["containers"]
+        containers = found["spec"]["template"]["spec"]["containers"]
+        (container,) = [item for item in containers if item["name"] == "operator"]
         values = {item["name"]: item["value"] for item in container["env"] if "value" in item}
         return read(values | {"QUERYTASK_NAMESPACE": self.kube.namespace})
 

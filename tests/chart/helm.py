@@ -88,16 +88,15 @@ def pod_spec(objects: Iterable[Json]) -> Json:
     return dict(only(objects, "StatefulSet")["spec"]["template"]["spec"])
 
 
-def container(objects: Iterable[Json]) -> Json:
-    """The operator's container."""
-    containers = pod_spec(objects)["containers"]
-    assert len(containers) == 1
-    return dict(containers[0])
+def container(objects: Iterable[Json], name: str = "operator") -> Json:
+    """The operator's container, or the other one."""
+    (found,) = [item for item in pod_spec(objects)["containers"] if item["name"] == name]
+    return dict(found)
 
 
-def environment(objects: Iterable[Json]) -> dict[str, str]:
-    """The operator's variables, those from the downward API with what they point at."""
+def environment(objects: Iterable[Json], name: str = "operator") -> dict[str, str]:
+    """A container's variables, those from the downward API with what they point at."""
     return {
         item["name"]: item["value"] if "value" in item else item["valueFrom"]["fieldRef"]["fieldPath"]
-        for item in container(objects)["env"]
+        for item in container(objects, name)["env"]
     }

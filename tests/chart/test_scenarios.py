@@ -23,6 +23,7 @@ PATHS = {
     "PrometheusRule": "/apis/monitoring.coreos.com/v1/namespaces/{}/prometheusrules",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "Secret": "/api/v1/namespaces/{}/secrets",
     "Service": "/api/v1/namespaces/{}/services",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "ServiceMonitor": "/apis/monitoring.coreos.com/v1/namespaces/{}/servicemonitors",
@@ -79,10 +80,13 @@ def test_default_objects():
         "ClusterRole",
         "ClusterRole",
         "NetworkPolicy",
+        "NetworkPolicy",
         "PersistentVolumeClaim",
         "PersistentVolumeClaim",
         "Role",
         "RoleBinding",
+        "Secret",
+        "Service",
         "Service",
         "ServiceAccount",
         "ServiceAccount",
@@ -91,10 +95,10 @@ def test_default_objects():
 
 
 def test_what_exists_is_not_made():
-    """With accounts, rights and claims of somebody else's, a StatefulSet and its Service are left, and
+    """With accounts, rights and claims of somebody else's, a StatefulSet and its Services are left, and
     they use them."""
     objects = render(CHART, CHART.path / "ci" / "existing-values.yaml")
-    assert kinds(objects) == ["Service", "StatefulSet"]
+    assert kinds(objects) == ["Service", "Service", "StatefulSet"]
     spec, variables = pod_spec(objects), environment(objects)
     assert spec["serviceAccountName"] == "queries"
     claims = {
@@ -134,11 +138,11 @@ def test_a_cluster_of_many_nodes():
         "resources": {"requests": {"storage": "1Ti"}},
     }
     assert only(objects, "PersistentVolumeClaim", "history")["spec"]["storageClassName"] == ""
-    assert only(objects, "NetworkPolicy")["spec"]["egress"][0]["ports"] == [{"port": 443}]
+    assert only(objects, "NetworkPolicy", "workers")["spec"]["egress"][0]["ports"] == [{"port": 443}]
     monitor = only(objects, "ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert (
         monitor["spec"]["selector"]["matchLabels"].items()
-        <= only(objects, "Service")["metadata"]["labels"].items()
+        <= only(objects, "Service", "operator")["metadata"]["labels"].items()
     )
     assert {item["metadata"]["labels"]["team"] for item in objects} == {"data"}

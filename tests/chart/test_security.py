@@ -64,6 +64,7 @@ USER_RIGHTS = [
     ),
     *(("edit", verb, "querysources", False) for verb in WRITE),
     *(("admin", verb, "querysources", True) for verb in WRITE),
+    *((role, "get", "pods/log", True) for role in USERS),
     *((role, "patch", "querytasks/status", False) for role in USERS),
     *((role, "patch", "querysources/status", False) for role in USERS),
 ]
@@ -184,11 +185,18 @@ def test_workers_get_no_token(operator_chart: Chart):
     assert subjects == ["qt-querytask-operator"]
 
 
-def test_the_operator_gets_its_token_by_its_pod_alone(operator_chart: Chart):
-    """Another pod that names the account does not get it without asking."""
+def test_the_operator_gets_its_token_by_its_container_alone(operator_chart: Chart):
+    """Another pod that names the account does not get it without asking, nor does the API beside it."""
     objects = render(operator_chart)
     assert only(objects, "ServiceAccount", "operator")["automountServiceAccountToken"] is False
-    assert pod_spec(objects)["automountServiceAccountToken"] is True
+    spec = pod_spec(objects)
+    assert spec["automountServiceAccountToken"] is False
+    tokens = {item["name"] for item in spec["volumes"] if "serviceAccountToken" in json.dumps(item)}
+    mounted = {
+        item["name"]: {mount["name"] for mount in item["volumeMounts"]} & tokens
+        for item in spec["containers"]
+    }
+    assert mounted == {"operator": {"token"}, "api": set()}
 
 
 def test_the_pod_is_restricted(operator_chart: Chart):
@@ -202,11 +210,12 @@ def test_the_pod_is_restricted(operator_chart: Chart):
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    assert container(objects)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    for name in ("operator", "api"):
+        assert container(objects, name)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
 
 
 def test_no_variables_of_services(operator_chart: Chart):
@@ -218,7 +227,7 @@ def test_no_variables_of_services(operator_chart: Chart):
 def test_workers_have_no_network(operator_chart: Chart):
     """By default nothing reaches them and they reach nothing; the policy selects them by the label that
     the operator gives."""
-    spec = only(render(operator_chart), "NetworkPolicy")["spec"]
+    spec = only(render(operator_chart), "NetworkPolicy", "workers")["spec"]
     assert spec == {
         "podSelector": {"matchLabels": {names.APP_LABEL: names.WORKER_APP}},
         "policyTypes": ["Ingress", "Egress"],
@@ -226,4 +235,6 @@ def test_workers_have_no_network(operator_chart: Chart):
         "egress": [],
     }
     without = render(operator_chart, {"worker.networkPolicy.enabled": False})
-    assert "NetworkPolicy" not in [item["kind"] for item in without]
+    assert [item["metadata"]["name"] for item in without if item["kind"] == "NetworkPolicy"] == [
+        "qt-querytask-operator-api"
+    ]

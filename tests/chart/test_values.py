@@ -92,7 +92,7 @@ def test_what_selects_never_changes(operator_chart: Chart):
     }
     stateful = only(objects, "StatefulSet")
     assert stateful["spec"]["selector"]["matchLabels"] == wanted
-    assert only(objects, "Service")["spec"]["selector"] == wanted
+    assert only(objects, "Service", "operator")["spec"]["selector"] == wanted
     assert wanted.items() < stateful["spec"]["template"]["metadata"]["labels"].items()
 
 

@@ -50,7 +50,8 @@ class Chart:
     def environment(self) -> dict[str, str]:
         """The variables of the operator's container whose values the chart writes out."""
         (operator,) = (item for item in self.documents if item["kind"] == "StatefulSet")
-        (container,) = operator["spec"]["template"]["spec"]["containers"]
+        containers = operator["spec"]["template"]["spec"]["containers"]
+        (container,) = [item for item in containers if item["name"] == "operator"]
         return {item["name"]: item["value"] for item in container["env"] if "value" in item}
 
     def _objects(self, namespace: str) -> Iterator[Json]:
