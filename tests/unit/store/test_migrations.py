@@ -136,6 +136,8 @@ def test_tasks_of_the_first_schema_can_be_listed(engine: sa.Engine) -> None:
             ("b", 1000 * places + 1, 1, 1, -1.0, -1, "NotApplicable"),
             ("d", 1000 * places + 2, 1, 1, 0.0, -1, "NotApplicable"),
         ]
+        told = connection.exec_driver_sql("SELECT namespace, version FROM versions ORDER BY namespace")
+        assert told.fetchall() == [("x", 3), ("y", 1)]
         words = (
             "SELECT uid FROM task_words JOIN tasks ON place = task_words.rowid WHERE task_words MATCH 'late'"
         )

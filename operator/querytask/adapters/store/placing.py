@@ -10,10 +10,11 @@ twice or never. Only as many changes are kept as a list may outlast.
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from querytask.adapters.store.columns import millis
 from querytask.adapters.store.records import Moment, StoredTask
-from querytask.adapters.store.schema import moves, tasks
+from querytask.adapters.store.schema import moves, tasks, versions
 
 PLACES = 32768
 """How many tasks of one millisecond find a place in it; creation times are whole seconds, and no API server
@@ -28,7 +29,14 @@ UPDATED, DURATION, FINISHED = "updated", "duration", "finished"
 _HIGHEST = sa.select(sa.func.max(tasks.c.place)).where(
     tasks.c.place >= sa.bindparam("least"), tasks.c.place < sa.bindparam("most")
 )
-NEWEST = sa.select(sa.func.max(tasks.c.version)).where(tasks.c.namespace == sa.bindparam("of_namespace"))
+NEWEST = sa.select(versions.c.version).where(versions.c.namespace == sa.bindparam("of_namespace"))
+_NEXT = {
+    name: insert(versions)
+    .values(namespace=sa.bindparam("of_namespace"), version=1)
+    .on_conflict_do_update(index_elements=[versions.c.namespace], set_={"version": versions.c.version + 1})
+    .returning(versions.c.version)
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 
 
 def _left(kind: str, key: sa.ColumnElement[object], since: sa.ColumnElement[int]) -> sa.Insert:
@@ -72,8 +80,9 @@ def newest(connection: sa.Connection, namespace: str) -> int:
 
 
 def next_version(connection: sa.Connection, namespace: str) -> int:
-    """The version of the change that is being written."""
-    return newest(connection, namespace) + 1
+    """The version of the change that is being written; asked for once for each."""
+    statement = _NEXT[connection.dialect.name]
+    return int(connection.execute(statement, {"of_namespace": namespace}).scalar_one())
 
 
 def leave(connection: sa.Connection, old: StoredTask, version: int, *, ending: bool) -> None:

@@ -8,6 +8,7 @@ planner uses a partial index only then.
     queries      SQL texts, each once, by their SHA-256
     tasks        one row a task, live and finished
     task_words   which words stand in the SQL of which task (SQLite's FTS5; kept by triggers)
+    versions     how many changes each namespace has seen
     moves        where tasks stood in the orders that change: a list that began before goes on as it was
     results      columns and first rows of tasks that succeeded: apart, for they are long
     attempts     one row an attempt
@@ -97,6 +98,14 @@ tasks = sa.Table(
 ``version`` grows with each change in a namespace, so it orders by ``updated_at``. ``duration`` and ``ended``
 are ``execution_seconds`` and ``completed_at`` with -1 for none; ``moved`` is the version at which one of them
 last changed."""
+
+versions = sa.Table(
+    "versions",
+    tables,
+    sa.Column("namespace", Words, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+"""The last version that was handed out: a row of its own, for a purge must not make one come again."""
 
 moves = sa.Table(
     "moves",

@@ -1,8 +1,9 @@
-"""Lists of tasks: the part of a list that a page asks for, how many match, and what a summary shows. Each a
-function of a connection that is inside a transaction. Run by ``readers``.
+"""Lists of tasks: the part of a list that a page asks for, and how many match. Each a function of a
+connection that is inside a transaction. Run by ``readers``.
 
 A page is found by where the last one ended, never by counting rows, so that the thousandth costs what the
-first one does.
+first one does. In an order in which tasks move, a list is that of the moment in which its first page was
+asked for (``seen``): a task that has moved since stands, for this list, where it stood then.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from querytask.adapters.store import search_cursor, search_rows
+from querytask.adapters.store import placing, search_cursor, search_filter, search_path, search_rows
 from querytask.adapters.store.records import TaskSummary
 from querytask.adapters.store.rows import Row
-from querytask.adapters.store.schema import exports, tasks
-from querytask.adapters.store.schema import queries as texts
+from querytask.adapters.store.schema import tasks
 from querytask.adapters.store.search_cursor import Cursor
+from querytask.adapters.store.search_filter import Kind
+from querytask.adapters.store.search_path import Arm
 from querytask.core.listing import (
     MAX_OFFSET,
     MAX_PAGE_SIZE,
@@ -28,30 +30,24 @@ from querytask.core.listing import (
     PageRequest,
     TaskFilter,
 )
-from querytask.names import ExportState
 
 AT_ONCE = 500
 """How many tasks one statement names."""
 
-_NEVER = -1
-_KEYS: dict[Order, sa.ColumnElement[Any]] = {
-    Order.CREATED: sa.type_coerce(tasks.c.created_at, sa.BigInteger),
-    Order.UPDATED: sa.type_coerce(tasks.c.updated_at, sa.BigInteger),
-    Order.DURATION: sa.func.coalesce(tasks.c.execution_seconds, float(_NEVER)),
-    Order.FINISHED: sa.func.coalesce(sa.type_coerce(tasks.c.completed_at, sa.BigInteger), _NEVER),
-    Order.NAME: sa.type_coerce(tasks.c.name, sa.Text),
-}
+_KEY: sa.ColumnClause[Any] = sa.literal_column("key")
+_PLACE: sa.ColumnClause[Any] = sa.literal_column("place")
 
 
 def search(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
     """The page that is asked for."""
     check(wanted, page)
     if wanted.uids is not None:
-        found = [row for part in _parts(wanted.uids) for row in connection.execute(_all(wanted, page, part))]
-        found.sort(key=lambda row: (row[1], row[0]), reverse=page.descending)
-        return Page(_summaries(connection, [row[0] for row in found]), None, None)
+        return Page(_summaries(connection, _named(connection, wanted, page)), None, None)
     cursor = search_cursor.decode(page.cursor, page.order, page.descending) if page.cursor else None
-    rows = list(connection.execute(_part(wanted, page, cursor)))
+    seen = _seen(connection, wanted, page, cursor)
+    rows = list(connection.execute(_part(connection, wanted, page, cursor, seen)))
+    if not rows and cursor is not None:
+        return _end(cursor)
     more, rows = len(rows) > page.limit, rows[: page.limit]
     backward = cursor is not None and cursor.backward
     if backward:
@@ -59,17 +55,29 @@ def search(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> 
     after = more or backward
     before = more if backward else cursor is not None or page.offset > 0
     return Page(
-        _summaries(connection, [row[0] for row in rows]),
-        _beside(page, rows[-1], False) if after and rows else None,
-        _beside(page, rows[0], True) if before and rows else None,
+        _summaries(connection, [row.place for row in rows]),
+        _beside(page, rows[-1], seen, backward=False) if after and rows else None,
+        _beside(page, rows[0], seen, backward=True) if before and rows else None,
     )
+
+
+def _end(cursor: Cursor) -> Page[TaskSummary]:
+    """The empty page where a list ended while one was on the way to it: it leads back."""
+    turned = search_cursor.encode(search_cursor.turned(cursor))
+    return Page((), turned, None) if cursor.backward else Page((), None, turned)
 
 
 def count(connection: sa.Connection, wanted: TaskFilter) -> int:
     """How many tasks match."""
     check(wanted, PageRequest())
-    parts: list[Sequence[str] | None] = [None] if wanted.uids is None else list(_parts(wanted.uids))
-    return sum(connection.execute(_matching(wanted, part, sa.func.count())).scalar_one() for part in parts)
+    if wanted.uids is not None:
+        return len(_named(connection, wanted, PageRequest()))
+    kinds = search_filter.given(wanted)
+    if not kinds or search_path.is_pair(Order.CREATED, wanted):
+        arms = search_path.walk(Order.CREATED, wanted)
+    else:
+        arms = search_path.gather(Order.CREATED, wanted, _narrowest(connection, wanted) or kinds[0])
+    return sum(connection.execute(arm.select(sa.func.count())).scalar_one() for arm in arms)
 
 
 def check(wanted: TaskFilter, page: PageRequest) -> None:
@@ -84,66 +92,94 @@ def check(wanted: TaskFilter, page: PageRequest) -> None:
         raise ValueError(f"at most {MAX_UIDS} uids may be named, not {len(wanted.uids)}")
 
 
-def _part(wanted: TaskFilter, page: PageRequest, cursor: Cursor | None) -> sa.Select[Any]:
-    key = _KEYS[page.order]
-    question = _matching(wanted, None, tasks.c.uid, key)
+def _seen(connection: sa.Connection, wanted: TaskFilter, page: PageRequest, cursor: Cursor | None) -> int:
+    """The version at which the list began; 0 where it does not matter."""
+    if page.order not in search_path.KINDS:
+        return 0
+    newest = placing.newest(connection, wanted.namespace)
+    if cursor is None:
+        return newest
+    if cursor.seen < newest - placing.KEPT_CHANGES:
+        raise ValueError(
+            f"cursor must be of a list that fewer than {placing.KEPT_CHANGES} changes have come after:"
+            f" begin at the first page, or order by {Order.CREATED}, where a cursor stays good for ever"
+        )
+    return min(cursor.seen, newest)
+
+
+def _part(
+    connection: sa.Connection, wanted: TaskFilter, page: PageRequest, cursor: Cursor | None, seen: int
+) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+    narrow = None if search_path.is_pair(page.order, wanted) else _narrowest(connection, wanted)
+    arms = search_path.gather(page.order, wanted, narrow) if narrow else search_path.walk(page.order, wanted)
     down = page.descending
+    parts = [_select(arm) for arm in arms]
     if cursor is not None:
-        place = sa.tuple_(*(sa.literal(value) for value in cursor.place))
         down = page.descending != cursor.backward
-        here = sa.tuple_(key, tasks.c.uid)
-        question = question.where(here < place if down else here > place)
-    ordered = [part.desc() if down else part.asc() for part in (key, tasks.c.uid)]
-    return question.order_by(*ordered).limit(page.limit + 1).offset(page.offset)
+        parts = [
+            part.where(_beyond(page.order, arm, cursor, down)) for arm, part in zip(arms, parts, strict=True)
+        ]
+        if page.order in search_path.KINDS and seen < placing.newest(connection, wanted.namespace):
+            parts = [part.where(search_path.stays(page.order, seen)) for part in parts]
+            moved = search_path.then(page.order, wanted, seen, narrow)
+            parts.append(_select(moved).where(_beyond(page.order, moved, cursor, down)))
+    whole = parts[0] if len(parts) == 1 else sa.union_all(*parts)
+    by = [_KEY] if page.order in search_cursor.UNIQUE else [_KEY, _PLACE]
+    return (
+        whole.order_by(*[part.desc() if down else part.asc() for part in by])
+        .limit(page.limit + 1)
+        .offset(page.offset)
+    )
 
 
-def _all(wanted: TaskFilter, page: PageRequest, uids: Sequence[str]) -> sa.Select[Any]:
-    return _matching(wanted, uids, tasks.c.uid, _KEYS[page.order])
+def _select(arm: Arm) -> sa.Select[Any]:
+    return arm.select(arm.key.label("key"), arm.place.label("place"))
 
 
-def _matching(wanted: TaskFilter, uids: Sequence[str] | None, *columns: Any) -> sa.Select[Any]:
-    question = sa.select(*columns).select_from(tasks).where(*_conditions(wanted))
-    if wanted.text:
-        question = question.join(texts, texts.c.hash == tasks.c.sql_hash)
-    return question if uids is None else question.where(tasks.c.uid.in_(uids))
+def _beyond(order: Order, arm: Arm, cursor: Cursor, down: bool) -> sa.ColumnElement[bool]:
+    if order in search_cursor.UNIQUE:
+        return arm.key < cursor.key if down else arm.key > cursor.key
+    here, there = sa.tuple_(arm.key, arm.place), sa.tuple_(sa.literal(cursor.key), sa.literal(cursor.place))
+    return here < there if down else here > there
 
 
-def _conditions(wanted: TaskFilter) -> Iterator[sa.ColumnElement[bool]]:
-    yield tasks.c.namespace == wanted.namespace
-    if wanted.phases:
-        yield tasks.c.phase.in_(sorted(wanted.phases))
-    if wanted.owner is not None:
-        yield tasks.c.owner == wanted.owner
-    if wanted.export_states:
-        state = sa.select(exports.c.state).where(exports.c.uid == tasks.c.uid).scalar_subquery()
-        yield sa.func.coalesce(state, ExportState.NOT_APPLICABLE).in_(sorted(wanted.export_states))
-    if wanted.name_prefix:
-        yield tasks.c.name.startswith(wanted.name_prefix, autoescape=True)
-    for word in wanted.text.split():
-        yield texts.c.sql.icontains(word.rstrip("*"), autoescape=True)
-    for column, since, until in (
-        (tasks.c.created_at, wanted.created_since, wanted.created_until),
-        (tasks.c.completed_at, wanted.finished_since, wanted.finished_until),
-    ):
-        if since is not None:
-            yield column >= since
-        if until is not None:
-            yield column < until
+def _narrowest(connection: sa.Connection, wanted: TaskFilter) -> Kind | None:
+    """The kind of demand that leaves the fewest rows, if these are few."""
+    found: dict[Kind, int] = {}
+    for kind in search_filter.given(wanted):
+        some = search_path.few(kind, wanted).limit(search_path.FEW + 1).subquery()
+        found[kind] = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    best = min(found, key=found.__getitem__, default=None)
+    return best if best is not None and found[best] <= search_path.FEW else None
 
 
-def _beside(page: PageRequest, row: Sequence[Any], backward: bool) -> str:
-    return search_cursor.encode(Cursor(page.order, page.descending, backward, (row[1], row[0])))
+def _named(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> list[int]:
+    """The places of the tasks that are named by their uids, in order."""
+    question = sa.select(search_path.key_of(page.order).label("key"), tasks.c.place).where(
+        tasks.c.namespace == wanted.namespace, tasks.c.uid.in_(sa.bindparam("uids", expanding=True))
+    )
+    for kind in search_filter.given(wanted):
+        question = question.where(*search_filter.conditions(kind, wanted, tasks.c))
+    found = [
+        row for part in _parts(wanted.uids or ()) for row in connection.execute(question, {"uids": part})
+    ]
+    found.sort(key=lambda row: (row.key, row.place), reverse=page.descending)
+    return [row.place for row in found]
 
 
-def _summaries(connection: sa.Connection, uids: Sequence[str]) -> tuple[TaskSummary, ...]:
+def _beside(page: PageRequest, row: Any, seen: int, *, backward: bool) -> str:
+    return search_cursor.encode(Cursor(page.order, page.descending, backward, row.key, row.place, seen))
+
+
+def _summaries(connection: sa.Connection, places: Sequence[int]) -> tuple[TaskSummary, ...]:
     found = {}
-    for part in _parts(uids):
-        for row in connection.execute(search_rows.SUMMARIES, {"uids": part}).mappings():
-            found[row["uid"]] = search_rows.summary_of(cast(Row, row))
-    return tuple(found[uid] for uid in uids if uid in found)
+    for part in _parts(places):
+        for row in connection.execute(search_rows.SUMMARIES, {"places": part}).mappings():
+            found[row["place"]] = search_rows.summary_of(cast(Row, row))
+    return tuple(found[place] for place in places if place in found)
 
 
-def _parts(uids: Sequence[str]) -> Iterator[Sequence[str]]:
-    rest = iter(dict.fromkeys(uids))
+def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    rest = iter(dict.fromkeys(items))
     while part := list(islice(rest, AT_ONCE)):
         yield part

@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from querytask.core.listing import Order
@@ -29,13 +29,22 @@ class Cursor:
     descending: bool
     backward: bool
     """Towards the beginning of the list."""
-    place: tuple[Any, ...]
-    """What the order compares, of the task beside the place."""
+    key: float | str
+    """What the order compares first, of the task beside the place."""
+    place: int
+    """What it compares then."""
+    seen: int = 0
+    """The version at which the list began, in an order in which tasks move."""
+
+
+UNIQUE = frozenset({Order.CREATED, Order.UPDATED})
+"""The orders in which no two tasks are equal, so that the key is the whole place."""
 
 
 def encode(cursor: Cursor) -> str:
     """The text of ``cursor``."""
-    body = [_VERSION, cursor.order.value, int(cursor.descending), int(cursor.backward), *cursor.place]
+    body: list[Any] = [_VERSION, cursor.order.value, int(cursor.descending), int(cursor.backward)]
+    body += [cursor.key, cursor.place, cursor.seen]
     text = json.dumps([*body, _checksum(body)], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -43,7 +52,7 @@ def encode(cursor: Cursor) -> str:
 def decode(text: str, order: Order, descending: bool) -> Cursor:
     """The cursor of ``text``; raises ``ValueError`` unless it belongs to that order and direction."""
     version, found, down, backward, *place = _parts(text)
-    if version != _VERSION:
+    if version != _VERSION or len(place) != 3:
         raise ValueError(f"cursor must be of version {_VERSION}, not {version}: begin at the first page")
     asked = (order.value, int(descending))
     if (found, down) != asked:
@@ -51,7 +60,19 @@ def decode(text: str, order: Order, descending: bool) -> Cursor:
             f"cursor must belong to the order {_order(*asked)}, not {_order(found, down)}:"
             " a list goes on in the order in which it began"
         )
-    return Cursor(order, descending, bool(backward), tuple(place))
+    key, at, seen = place
+    fits = isinstance(key, str) if order is Order.NAME else _number(key)
+    if not (fits and _number(at) and _number(seen)):
+        raise _damaged(text)
+    return Cursor(order, descending, bool(backward), key, at, seen)
+
+
+def turned(cursor: Cursor) -> Cursor:
+    """The way back from ``cursor``, beginning with the very task beside it."""
+    step = 1 if cursor.descending != cursor.backward else -1
+    if isinstance(cursor.key, str) or cursor.order not in UNIQUE:
+        return replace(cursor, backward=not cursor.backward, place=cursor.place - step)
+    return replace(cursor, backward=not cursor.backward, key=cursor.key - step)
 
 
 def _parts(text: str) -> list[Any]:
@@ -61,11 +82,19 @@ def _parts(text: str) -> list[Any]:
         if checksum != _checksum(body) or len(body) < 5:
             raise ValueError(text)
     except (ValueError, TypeError, binascii.Error) as error:
-        raise ValueError(
-            f'cursor must be the next or previous of an earlier page, unchanged, not "{text[:_SHOWN]}"'
-        ) from error
+        raise _damaged(text) from error
     else:
         return body
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < 2**63
+
+
+def _damaged(text: str) -> ValueError:
+    return ValueError(
+        f'cursor must be the next or previous of an earlier page, unchanged, not "{text[:_SHOWN]}"'
+    )
 
 
 def _checksum(body: list[Any]) -> int:

@@ -25,7 +25,7 @@ _EXPORT = tuple(item.name for item in dataclasses.fields(ExportRecord) if item.n
 
 SUMMARIES = (
     sa.select(
-        *[tasks.c[name] for name in (*_OWN, "sources")],
+        *[tasks.c[name] for name in (*_OWN, "sources", "place")],
         *[tasks.c[f"cancel_{name}"] for name in _CANCEL],
         *[tasks.c[f"error_{name}"] for name in _ERROR],
         sa.func.substr(texts.c.sql, 1, SUMMARY_SQL).label("sql"),
@@ -38,7 +38,7 @@ SUMMARIES = (
     .join(texts, texts.c.hash == tasks.c.sql_hash)
     .join(results, results.c.uid == tasks.c.uid, isouter=True)
     .join(exports, exports.c.uid == tasks.c.uid, isouter=True)
-    .where(tasks.c.uid.in_(sa.bindparam("uids", expanding=True)))
+    .where(tasks.c.place.in_(sa.bindparam("places", expanding=True)))
 )
 
 

@@ -81,6 +81,16 @@ def upgrade() -> None:
 
 def _moves() -> None:
     op.create_table(
+        "versions",
+        sa.Column("namespace", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("namespace", name="pk_versions"),
+    )
+    op.execute(
+        "INSERT INTO versions (namespace, version)"
+        " SELECT namespace, max(version) FROM tasks GROUP BY namespace"
+    )
+    op.create_table(
         "moves",
         sa.Column("namespace", sa.Text, nullable=False),
         sa.Column("until_version", sa.BigInteger, autoincrement=False, nullable=False),
