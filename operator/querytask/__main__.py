@@ -25,12 +25,13 @@ from pathlib import Path
 from querytask import errors, logs, settings
 from querytask.adapters import cluster
 from querytask.adapters.exports import ExportsVolume
-from querytask.adapters.store import HistoryLock, Store, open_history
+from querytask.adapters.store import Backups, HistoryLock, Store, open_history, prepare_history
 from querytask.core import retention
 from querytask.core.collection import Rules
 from querytask.metrics import Metrics
-from querytask.runtime import probes, source
+from querytask.runtime import keeping, probes, source
 from querytask.runtime.applier import Applier
+from querytask.runtime.backups import BackupTimer
 from querytask.runtime.cache import Cache, Key
 from querytask.runtime.closing import Closer
 from querytask.runtime.collecting import ClusterFacts
@@ -73,21 +74,25 @@ async def operate(config: settings.Settings) -> None:
     )
     log.info("Probes and metrics are on port %d", port)
     lock, history = HistoryLock(Path(config.history_dir), holder=config.pod_name), Path(config.history_dir)
-    volume = ExportsVolume(Path(config.exports_dir))
+    volume, backups = ExportsVolume(Path(config.exports_dir)), Backups(history)
     try:
         await _lock(lock, health)
         await volume.check()
+        prepared = await prepare_history(history, now)
+        keeping.say(prepared)
         store = await open_history(history)
         health.waiting_for.pop("history")
         calls = cluster.Cluster(
             await cluster.load_configuration(), config.namespace, watcher=metrics.api_called
         )
         try:
-            operator = await build(config, calls, store, volume, queue, health, metrics)
+            operator = await build(config, calls, store, volume, queue, health, metrics, backups)
             health.history = lambda: _ping(store)
-            scrape.watch(store, operator.slots, volume, history)
+            scrape.watch(store, operator.slots, volume, history, backups if config.backups_kept else None)
+            await keeping.tell(calls, config.namespace, config.pod_name, prepared, now())
             await operator.run()
         finally:
+            backups.close()
             await calls.close()
             await store.close()
     finally:
@@ -120,6 +125,7 @@ async def build(
     queue: WorkQueue[Key],
     health: Health,
     metrics: Metrics,
+    backups: Backups,
 ) -> Operator:
     """Every part of the operator, wired."""
     cache = Cache(config.namespace)
@@ -182,6 +188,7 @@ async def build(
         watchdog=Watchdog(cache, config, queue.add, now),
         collector=collector,
         purger=purger,
+        backups=BackupTimer(backups, config.backup_seconds, config.backups_kept, now, metrics),
         slots=slots,
         lease=lease,
         handlers=source.registry(cache, enqueue, source.login_from(await cluster.load_configuration())),

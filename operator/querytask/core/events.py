@@ -58,6 +58,15 @@ def forced(task: QueryTask, pod: PodState, now: dt.datetime, reporter: str) -> d
     return _event(task, (pod.attempt, "ForceDeleted"), True, "ForceDeleted", message, now, reporter)
 
 
+def of_operator(
+    namespace: str, pod: str, uid: str, reason: str, message: str, now: dt.datetime
+) -> dict[str, Any]:
+    """A Warning about the operator itself: it hangs on its pod, and tells the same of one moment once."""
+    about = {"apiVersion": "v1", "kind": "Pod", "name": pod, "namespace": namespace, "uid": uid}
+    name = names.event_name(uid, reason, clock.second(now))
+    return _body(about, name, True, reason, message, now, pod)
+
+
 def _event(
     task: QueryTask,
     parts: tuple[object, ...],
@@ -68,20 +77,30 @@ def _event(
     reporter: str,
 ) -> dict[str, Any]:
     uid, namespace = task.metadata.uid, task.metadata.namespace
+    about = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.TASK_KIND,
+        "name": task.metadata.name,
+        "namespace": namespace,
+        "uid": uid,
+    }
+    return _body(about, names.event_name(uid, *parts), warning, reason, message, now, reporter)
+
+
+def _body(
+    about: dict[str, str],
+    name: str,
+    warning: bool,
+    reason: str,
+    message: str,
+    now: dt.datetime,
+    reporter: str,
+) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {
-            "name": names.event_name(uid, *parts),
-            "namespace": namespace,
-        },
-        "involvedObject": {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
-            "name": task.metadata.name,
-            "namespace": namespace,
-            "uid": uid,
-        },
+        "metadata": {"name": name, "namespace": about["namespace"]},
+        "involvedObject": about,
         "type": "Warning" if warning else "Normal",
         "reason": str(reason),
         "message": bounds.text(message, MESSAGE_BYTES),

@@ -19,6 +19,7 @@ from querytask.core import retention
 from querytask.metrics import Metrics
 from querytask.runtime import source
 from querytask.runtime.applier import Stale
+from querytask.runtime.backups import LOOK_SECONDS, BackupTimer
 from querytask.runtime.cache import Key
 from querytask.runtime.collector import Collector
 from querytask.runtime.finished import FinishedTasks
@@ -49,6 +50,7 @@ class Operator:
     watchdog: Watchdog
     collector: Collector
     purger: Purger
+    backups: BackupTimer
     slots: Slots
     lease: Lease
     handlers: Any
@@ -86,6 +88,8 @@ class Operator:
         self._every(group, "collector", settings.collect_seconds, self.collector.run_once)
         scan = retention.scan_seconds(retention.period(settings.task_retention))
         self._every(group, "purge", scan, self.purger.run_once)
+        if settings.backups_kept:
+            self._every(group, "backup", LOOK_SECONDS, self.backups.run_once)
 
     async def _settled(self) -> None:
         """Wait until everything was looked at once; what fails comes back by itself."""

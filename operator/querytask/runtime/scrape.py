@@ -13,7 +13,7 @@ from pathlib import Path
 
 from querytask import errors
 from querytask.adapters.exports import ExportsVolume
-from querytask.adapters.store import Store
+from querytask.adapters.store import Backups, Store, damaged_files
 from querytask.metrics import Metrics, Snapshot
 from querytask.names import Phase
 from querytask.runtime.cache import Key
@@ -29,6 +29,7 @@ class _Sources:
     slots: Slots
     volume: ExportsVolume
     history: Path
+    backups: Backups | None
 
 
 class Scrape:
@@ -41,9 +42,16 @@ class Scrape:
         self._metrics, self._queue, self._unix_time = metrics, queue, unix_time
         self._sources: _Sources | None = None
 
-    def watch(self, store: Store, slots: Slots, volume: ExportsVolume, history: Path) -> None:
-        """From now on the gauges of these are told, too."""
-        self._sources = _Sources(store, slots, volume, history)
+    def watch(
+        self,
+        store: Store,
+        slots: Slots,
+        volume: ExportsVolume,
+        history: Path,
+        backups: Backups | None = None,
+    ) -> None:
+        """From now on the gauges of these are told, too; ``backups`` where some are made."""
+        self._sources = _Sources(store, slots, volume, history, backups)
 
     async def exposition(self) -> bytes:
         """The text; a part that cannot be read is missing in it."""
@@ -54,7 +62,8 @@ class Scrape:
         counts, ages = await self._phases(sources.store)
         free, size = await self._volumes(sources)
         slots = {"held": sources.slots.held, "waiting": sources.slots.waiting, "limit": sources.slots.limit}
-        whole = Snapshot(counts, ages, slots, depth, oldest, free, size)
+        backup_at, damaged = await self._kept(sources)
+        whole = Snapshot(counts, ages, slots, depth, oldest, free, size, backup_at, damaged)
         return self._metrics.exposition(whole)
 
     async def _phases(self, store: Store) -> tuple[dict[str, int], dict[str, float]]:
@@ -71,6 +80,17 @@ class Scrape:
             if phase in ages:
                 ages[phase] = max(0.0, self._unix_time() - figures.oldest_since.timestamp())
         return counts, ages
+
+    async def _kept(self, sources: _Sources) -> tuple[float | None, int | None]:
+        try:
+            damaged = len(await asyncio.to_thread(damaged_files, sources.history))
+            if sources.backups is None:
+                return None, damaged
+            newest = await sources.backups.newest()
+            return newest.at.timestamp() if newest else 0.0, damaged
+        except (OSError, errors.StoreError) as error:
+            log.warning("The backups cannot be listed: %s", error)
+            return None, None
 
     async def _volumes(self, sources: _Sources) -> tuple[dict[str, int], dict[str, int]]:
         free, size = {}, {}

@@ -5,6 +5,7 @@ The only package that knows SQL. ``open_history`` makes the ``Store`` that the o
 says what goes in.
 """
 
+from querytask.adapters.store.backups import Backup, Backups
 from querytask.adapters.store.history import open_history
 from querytask.adapters.store.interface import Store
 from querytask.adapters.store.lock import HistoryLock
@@ -25,9 +26,12 @@ from querytask.adapters.store.records import (
     ToldTransition,
     TransitionRecord,
 )
+from querytask.adapters.store.restore import Prepared, damaged_files, prepare_history
 
 __all__ = [
     "AttemptRecord",
+    "Backup",
+    "Backups",
     "CancelRecord",
     "DueExport",
     "Ending",
@@ -35,6 +39,7 @@ __all__ = [
     "HistoryFigures",
     "HistoryLock",
     "PhaseFigures",
+    "Prepared",
     "Purged",
     "ResultRecord",
     "Store",
@@ -44,5 +49,7 @@ __all__ = [
     "TaskSummary",
     "ToldTransition",
     "TransitionRecord",
+    "damaged_files",
     "open_history",
+    "prepare_history",
 ]

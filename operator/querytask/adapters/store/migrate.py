@@ -44,6 +44,14 @@ def migrate(connection: sa.Connection, target: str = HEAD) -> None:
     command.upgrade(config, target)
 
 
+def known(connection: sa.Connection) -> bool:
+    """Whether the database is a history of a schema that this release can bring forward; raises
+    ``StoreSchemaTooNew`` for a newer one."""
+    current = revision(connection)
+    _check_known(current)
+    return current is not None
+
+
 def check_current(connection: sa.Connection) -> None:
     """For a process that does not migrate: raise ``StoreUnavailable`` as long as the operator has not,
     ``StoreSchemaTooNew`` when it is newer."""
