@@ -11,6 +11,8 @@ from typing import Any
 from scripts.kube import ROOT, CommandFailed, Kube, until
 
 IMAGES = ROOT / ".build" / "images"
+CRDS_NAMESPACE = "default"
+"""As `helm install` has it when it is told no other."""
 
 
 def image(name: str) -> str:
@@ -22,13 +24,17 @@ def image(name: str) -> str:
 
 
 def crds(kube: Kube) -> None:
-    """Install or upgrade the CRDs, by the release that has them already: they are the whole cluster's."""
-    owner = Kube(kube.kubeconfig, _namespace_of_crds(kube) or kube.namespace)
+    """Install or upgrade the CRDs, by the release that has them already.
+
+    They are the whole cluster's, and stay when the namespace goes that their release was in.
+    """
+    owner = Kube(kube.kubeconfig, _namespace_of_crds(kube) or CRDS_NAMESPACE)
     owner.helm(
         "upgrade",
         "--install",
         "querytask-crds",
         str(ROOT / "charts" / "querytask-crds"),
+        "--take-ownership",
         "--wait",
         "--timeout=1m",
     )
@@ -47,9 +53,10 @@ def _served(kube: Kube, name: str) -> bool:
 
 
 def _namespace_of_crds(kube: Kube) -> str | None:
-    """Where the release is that has installed the CRDs; ``None`` when there are none."""
+    """Where the release is that has installed the CRDs; ``None`` when there is none, or none any more."""
     found = kube.find("crd", "querytasks.querytask.dev")
-    return found["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace") if found else None
+    place = found["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace") if found else None
+    return place if place and kube.find("namespace", place) else None
 
 
 def operator(kube: Kube, name: str, *, wait: bool = True, **values: Any) -> None:
