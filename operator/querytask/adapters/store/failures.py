@@ -38,6 +38,20 @@ def translated(path: Path) -> Iterator[None]:
         raise errors.StoreError(f"{path} takes no number over 64 bits: {error}") from error
 
 
+@contextlib.contextmanager
+def too_slow(seconds: float) -> Iterator[None]:
+    """Raise ``StoreTooSlow`` where SQLite was interrupted: a question has had its time."""
+    try:
+        yield
+    except exc.OperationalError as error:
+        if str(getattr(error.orig, "sqlite_errorname", "")) != "SQLITE_INTERRUPT":
+            raise
+        raise errors.StoreTooSlow(
+            f"the history must answer within {seconds:g} s, and this pair of filter and order takes longer:"
+            " order by created, or ask for less"
+        ) from error
+
+
 def translate(error: exc.SQLAlchemyError, path: Path) -> errors.StoreError:
     """Our error for ``error``, met while working on the database at ``path``."""
     cause = getattr(error, "orig", None) or error

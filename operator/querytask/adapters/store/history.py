@@ -55,6 +55,8 @@ T = TypeVar("T")
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process that holds the file before it says ``Locked``."""
 READERS = 3
+SEARCH_SECONDS = 2.0
+"""How long a list may take that somebody else chose the filter and the order of."""
 
 
 def utc_now() -> Moment:
@@ -68,18 +70,26 @@ async def open_history(
     *,
     migrating: bool = True,
     busy_seconds: float = BUSY_SECONDS,
+    search_seconds: float = SEARCH_SECONDS,
 ) -> Store:
     """Open the history in ``directory``, make it where there is none, and bring it to this release's schema.
 
     A process beside the operator passes ``migrating=False``: it finds the schema as it should be or is
-    refused. Raises ``StoreRefused`` for a network file system or an SQLite that is too old,
-    ``StoreSchemaTooNew``, ``StoreCorrupt``, and ``StoreUnavailable`` when the directory or the file cannot
-    be read and written.
+    refused. A list that takes longer than ``search_seconds`` raises ``StoreTooSlow``.
+
+    Raises ``StoreRefused`` for a network file system or an SQLite that is too old, ``StoreSchemaTooNew``,
+    ``StoreCorrupt``, and ``StoreUnavailable`` when the directory or the file cannot be read and written.
     """
-    return await asyncio.to_thread(_open, directory, clock, migrating, busy_seconds)
+    return await asyncio.to_thread(_open, directory, clock, migrating, busy_seconds, search_seconds)
 
 
-def _open(directory: Path, clock: Callable[[], Moment], migrating: bool, busy_seconds: float) -> Store:
+def _open(
+    directory: Path,
+    clock: Callable[[], Moment],
+    migrating: bool,
+    busy_seconds: float,
+    search_seconds: float,
+) -> Store:
     filesystem.check_local(directory)
     path = directory / sqlite.FILE_NAME
     if migrating:
@@ -88,7 +98,7 @@ def _open(directory: Path, clock: Callable[[], Moment], migrating: bool, busy_se
     engine = sqlite.writing(path, busy_seconds)
     with failures.translated(path), engine.connect() as connection, connection.begin():
         prepare(connection)
-    return SqliteHistory(path, clock, busy_seconds)
+    return SqliteHistory(path, clock, busy_seconds, search_seconds)
 
 
 def _create(path: Path) -> None:
@@ -105,7 +115,10 @@ def _create(path: Path) -> None:
 class SqliteHistory:
     """The history in one SQLite file; what each method does, ``Store`` says."""
 
-    def __init__(self, path: Path, clock: Callable[[], Moment], busy_seconds: float) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], Moment], busy_seconds: float, search_seconds: float
+    ) -> None:
+        self._search_seconds = search_seconds
         self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
         self._writer = Writer(sqlite.writing(path, busy_seconds), path)
         self._readers = Readers(sqlite.reading(path, busy_seconds, READERS), path, READERS)
@@ -163,10 +176,14 @@ class SqliteHistory:
         return await self._readers.ask(queries.phases)
 
     async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
-        return await self._readers.ask(lambda connection: search.search(connection, wanted, page))
+        return await self._readers.ask_for(
+            self._search_seconds, lambda connection: search.search(connection, wanted, page)
+        )
 
     async def count(self, wanted: TaskFilter) -> int:
-        return await self._readers.ask(lambda connection: search.count(connection, wanted))
+        return await self._readers.ask_for(
+            self._search_seconds, lambda connection: search.count(connection, wanted)
+        )
 
     async def latest(self, namespace: str, name: str) -> str | None:
         return await self._readers.ask(lambda connection: queries.latest(connection, namespace, name))
@@ -180,7 +197,9 @@ class SqliteHistory:
         return await self._readers.ask(queries.last_transition)
 
     async def figures(self, namespace: str) -> HistoryFigures:
-        return await self._readers.ask(lambda connection: queries.figures(connection, namespace))
+        return await self._readers.ask_for(
+            self._search_seconds, lambda connection: queries.figures(connection, namespace)
+        )
 
     async def kept_since(self, until: Moment, after: KeptTask | None, limit: int) -> list[KeptTask]:
         return await self._readers.ask(lambda connection: purge.candidates(connection, until, after, limit))

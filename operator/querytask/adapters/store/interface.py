@@ -117,7 +117,7 @@ class Store(Protocol):
         """The ``id`` of the newest step of all; 0 where there is none."""
 
     async def figures(self, namespace: str) -> HistoryFigures:
-        """How many tasks there are, live and finished, by phase."""
+        """How many tasks there are, live and finished, by phase; raises ``StoreTooSlow``, too."""
 
     async def kept_since(self, until: Moment, after: KeptTask | None, limit: int) -> list[KeptTask]:
         """Finished tasks whose objects are gone and whose rows did not change after ``until``, the oldest

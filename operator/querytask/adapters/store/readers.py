@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from querytask.adapters.store import failures
+from querytask.adapters.store import failures, sqlite
 
 T = TypeVar("T")
 
@@ -31,6 +31,16 @@ class Readers:
     async def ask(self, question: Callable[[sa.Connection], T]) -> T:
         """The answer of ``question``, which is run in a transaction of its own."""
         return await self.run(lambda: self._answer(question))
+
+    async def ask_for(self, seconds: float, question: Callable[[sa.Connection], T]) -> T:
+        """The same for a question that somebody else chose: raises ``StoreTooSlow`` when it takes longer, so
+        that a few of them cannot hold all readers."""
+
+        def limited(connection: sa.Connection) -> T:
+            with sqlite.limited(connection, seconds), failures.too_slow(seconds):
+                return question(connection)
+
+        return await self.ask(limited)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` on one of the threads."""

@@ -107,9 +107,9 @@ def walk(order: Order, wanted: TaskFilter) -> list[Arm]:
     """The walk along the order: one arm, or one for each of several values."""
     kinds = search_filter.given(wanted)
     driver = next((kind for kind in kinds if kind in PAIRS[order]), None)
-    rest = tuple(_checked(wanted, tuple(kind for kind in kinds if kind is not driver)))
     if driver is Kind.TEXT:
-        return [_words(wanted, rest)]
+        return [_words(wanted, kinds)]
+    rest = tuple(_checked(wanted, tuple(kind for kind in kinds if kind is not driver)))
     index = _OF_KIND[driver] if driver else _INDEX[order]
     return [
         Arm(tasks, key_of(order), tasks.c.place, (_here(wanted), *chosen, *rest), index)
@@ -176,8 +176,11 @@ def _values(driver: Kind | None, wanted: TaskFilter) -> list[list[Condition]]:
     return [search_filter.conditions(driver, wanted, tasks.c) if driver else []]
 
 
-def _words(wanted: TaskFilter, rest: tuple[Condition, ...]) -> Arm:
+def _words(wanted: TaskFilter, kinds: tuple[Kind, ...]) -> Arm:
     place = search_words.task_words.c.rowid
     rows = search_words.task_words.join(tasks, tasks.c.place == place)
+    rest = tuple(kind for kind in kinds if kind not in (Kind.TEXT, Kind.CREATED))
+    # Of the index of words, not of the tasks: else the planner would begin with these.
     created = search_filter.created(place, wanted)
-    return Arm(rows, place, place, (search_words.match(wanted.text), _here(wanted), *created, *rest), _PLACE)
+    found = (search_words.match(wanted.text), _here(wanted), *created, *_checked(wanted, rest))
+    return Arm(rows, place, place, found, _PLACE)

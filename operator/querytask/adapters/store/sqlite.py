@@ -7,6 +7,9 @@ IMMEDIATE`` and wait their turn at the start, readers ``BEGIN``.
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +24,10 @@ LEAST_VERSION = (3, 51, 3)
 FILE_NAME = "history.db"
 WAL_BYTES = 64 * 2**20
 """What is left of the write-ahead log's file after a burst, in bytes."""
+
+_LOOK_AT_CLOCK = 20_000
+"""After so many steps of SQLite's machine, which take a millisecond or so, a question looks whether its time
+is over."""
 
 
 def driver(module: ModuleType = dbapi2) -> ModuleType:
@@ -44,6 +51,18 @@ def reading(path: Path, busy_seconds: float, connections: int) -> sa.Engine:
     """The engine of the readers, which cannot write."""
     engine = _engine(path, "rw", busy_seconds, sa.pool.QueuePool, pool_size=connections, max_overflow=0)
     return _prepared(engine, ("query_only=ON",), "BEGIN")
+
+
+@contextlib.contextmanager
+def limited(connection: sa.Connection, seconds: float) -> Iterator[None]:
+    """Interrupt what ``connection`` is asked within, once ``seconds`` are over."""
+    until = time.monotonic() + seconds
+    driver: Any = connection.connection.driver_connection
+    driver.set_progress_handler(lambda: time.monotonic() > until, _LOOK_AT_CLOCK)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, _LOOK_AT_CLOCK)
 
 
 def _engine(path: Path, mode: str, busy_seconds: float, pool: type[sa.Pool], **options: Any) -> sa.Engine:

@@ -1,0 +1,185 @@
+"""How lists are found: each documented pair by an index alone, every other one within its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from querytask import errors
+from querytask.adapters.store import (
+    Store,
+    open_history,
+    placing,
+    rows,
+    search,
+    search_cursor,
+    search_filter,
+    search_path,
+    sqlite,
+    steps,
+)
+from querytask.adapters.store.schema import queries as texts
+from querytask.adapters.store.schema import tasks
+from querytask.adapters.store.search_cursor import Cursor
+from querytask.core.listing import Order, PageRequest, TaskFilter
+from querytask.names import ExportState, Phase
+from tests.unit.store.builders import at, task
+
+CREATED = {"created_since": at(1), "created_until": at(90)}
+FINISHED = {"finished_since": at(1), "finished_until": at(90)}
+PAIRS: list[tuple[Order, dict[str, Any]]] = [
+    (Order.CREATED, {}),
+    (Order.CREATED, CREATED),
+    (Order.CREATED, {"owner": "ada"}),
+    (Order.CREATED, {"owner": "ada", **CREATED}),
+    (Order.CREATED, {"phases": frozenset({Phase.FAILED})}),
+    (Order.CREATED, {"phases": frozenset({Phase.FAILED, Phase.CANCELLED, "Deleted"}), **CREATED}),
+    (Order.CREATED, {"export_states": frozenset({ExportState.AVAILABLE})}),
+    (Order.CREATED, {"export_states": frozenset({ExportState.AVAILABLE, ExportState.EXPIRED})}),
+    (Order.CREATED, {"text": "late flights"}),
+    (Order.CREATED, {"text": "late", **CREATED}),
+    (Order.UPDATED, {}),
+    (Order.DURATION, {}),
+    (Order.FINISHED, {}),
+    (Order.FINISHED, FINISHED),
+    (Order.NAME, {}),
+    (Order.NAME, {"name_prefix": "late"}),
+]
+"""Those of the table in ``search_path``."""
+OTHERS: list[tuple[Order, dict[str, Any]]] = [
+    (Order.UPDATED, {"owner": "ada"}),
+    (Order.DURATION, {"text": "late", "phases": frozenset({Phase.FAILED})}),
+    (Order.CREATED, {"name_prefix": "late", "owner": "ada"}),
+    (Order.NAME, {**FINISHED, **CREATED, "export_states": frozenset({ExportState.AVAILABLE})}),
+]
+
+
+class Asked:
+    """A connection, and the plan of every question that it was asked."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.questions: list[tuple[str, Any]] = []
+        sa.event.listen(connection, "before_cursor_execute", self._note)
+
+    def _note(self, _c: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
+        if text.startswith("SELECT"):
+            self.questions.append((text, parameters))
+
+    def plans(self) -> list[str]:
+        """Of the questions so far."""
+        asked, self.questions = self.questions, []
+        return [
+            row[3]
+            for text, parameters in asked
+            for row in self.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
+        ]
+
+
+@pytest.fixture
+def asked(directory: Path) -> Iterator[Asked]:
+    engine = sqlite.writing(directory / sqlite.FILE_NAME, 5)
+    with engine.connect() as connection, connection.begin():
+        for number in range(5):
+            told = task(f"{number}", Phase.FAILED, owner="ada", sql="SELECT late FROM flights")
+            steps.record(connection, steps.Step(told), at(number))
+        yield Asked(connection)
+    engine.dispose()
+
+
+def test_every_filter_and_every_order_has_a_pair() -> None:
+    """Each stands in the table at least once, and what is in the table is one of the pairs of the code."""
+    assert {order for order, _ in PAIRS} == set(Order)
+    wanted = [TaskFilter(namespace="analytics", **fields) for _, fields in PAIRS]
+    assert {kind for item in wanted for kind in search_filter.given(item)} == set(search_filter.Kind)
+    assert all(search_path.is_pair(order, item) for (order, _), item in zip(PAIRS, wanted, strict=True))
+    others = [(order, TaskFilter(namespace="analytics", **fields)) for order, fields in OTHERS]
+    assert not any(search_path.is_pair(order, item) for order, item in others)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize(("order", "fields"), PAIRS)
+def test_a_pair_needs_no_scan_and_no_sort(
+    asked: Asked, order: Order, fields: dict[str, Any], descending: bool
+) -> None:
+    """The first page, the ones after it, also when tasks have moved meanwhile, and the way back."""
+    wanted = TaskFilter(namespace="analytics", **fields)
+
+    def ask(cursor: str | None = None) -> Any:
+        page = PageRequest(order=order, descending=descending, limit=1, cursor=cursor)
+        return search.search(asked.connection, wanted, page)
+
+    first = ask()
+    place = placing.first_place(at(30))
+    beside = Cursor(order, descending, False, "m" if order is Order.NAME else 30.0, place, 3)
+    if order is Order.CREATED:
+        beside = Cursor(order, descending, False, place, place)
+    back = search_cursor.turned(beside)
+    ask(search_cursor.encode(beside))
+    ask(search_cursor.encode(back))
+    plans = asked.plans()
+    assert first is not None
+    assert plans
+    unexpected = [line for line in plans if not _quick(line)]
+    assert unexpected == []
+
+
+def _quick(line: str) -> bool:
+    """Found in an index, walked along the index of words, or the merge of such."""
+    words = line.startswith("SCAN task_words VIRTUAL TABLE INDEX")
+    return line.startswith("SEARCH ") or words or line in {"MERGE (UNION ALL)", "LEFT", "RIGHT"}
+
+
+@pytest.mark.parametrize(("order", "fields"), OTHERS)
+def test_few_rows_are_gathered(asked: Asked, order: Order, fields: dict[str, Any]) -> None:
+    """Another pair whose filter leaves few rows costs these rows, not a walk along the order."""
+    search.search(asked.connection, TaskFilter(namespace="analytics", **fields), PageRequest(order=order))
+    plans = asked.plans()
+    assert any("LIST SUBQUERY" in line for line in plans)
+    assert not any(line.startswith("SCAN tasks") for line in plans)
+
+
+async def test_many_rows_are_walked(directory: Path, history: Store) -> None:
+    """Beyond that the order is walked and each row checked: the answer is the same."""
+    number = search_path.FEW + 10
+    fill(directory, number)
+    wanted = TaskFilter(namespace="analytics", owner="ada", phases=frozenset({Phase.FAILED}))
+    found = await history.search(wanted, PageRequest(order=Order.UPDATED, limit=3))
+    assert [item.uid for item in found.items] == [f"uid-{number - index:05}" for index in (1, 2, 3)]
+    assert await history.count(wanted) == number
+
+
+async def test_a_list_that_takes_too_long_is_ended(directory: Path) -> None:
+    """It says what to do; the reader is free for the next one, which answers."""
+    fill(directory, 20_000)
+    slow = TaskFilter(namespace="analytics", owner="ada", phases=frozenset({Phase.QUEUED}))
+    impatient = await open_history(directory, search_seconds=0)
+    with pytest.raises(errors.StoreTooSlow, match="within 0 s, and this pair of filter and order"):
+        await impatient.search(slow, PageRequest(order=Order.UPDATED))
+    with pytest.raises(errors.StoreTooSlow):
+        await impatient.count(TaskFilter(namespace="analytics"))
+    assert (await impatient.get("uid-00001")) is not None
+    await impatient.close()
+    patient = await open_history(directory)
+    assert (await patient.search(slow, PageRequest(order=Order.UPDATED))).items == ()
+    await patient.close()
+
+
+def fill(directory: Path, number: int) -> None:
+    """That many failed tasks of one owner."""
+    engine = sqlite.writing(directory / sqlite.FILE_NAME, 5)
+    row = rows.of_task(task(phase=Phase.FAILED, owner="ada", phase_since=at(0), completed_at=at(0)))
+    several = [
+        row | {"uid": f"uid-{index:05}", "place": index, "version": index, "updated_at": at(0)}
+        for index in range(number)
+    ]
+    with engine.connect() as connection, connection.begin():
+        connection.execute(sa.insert(texts), rows.of_text("SELECT 1"))
+        connection.execute(sa.insert(tasks), several)
+        placing.next_version(connection, "analytics")
+        connection.exec_driver_sql("UPDATE versions SET version = ?", (number,))
+    engine.dispose()
