@@ -4,6 +4,7 @@ room."""
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import threading
@@ -152,6 +153,18 @@ def leave(ballast: Path, free: int) -> None:
     """Fill the volume until that many bytes are free."""
     ballast.unlink(missing_ok=True)
     ballast.write_bytes(b"x" * (backups.free_bytes(ballast.parent) - free))
+
+
+async def test_one_is_made_at_a_time(history: Store, directory: Path) -> None:
+    """The timer and somebody's command: the second is told, and spoils nothing of the first."""
+    first, second = Backups(directory), Backups(directory)
+    await first.make(at(0), 5)
+    holding = os.open(directory / "backups", os.O_RDONLY)
+    fcntl.flock(holding, fcntl.LOCK_EX)
+    with pytest.raises(errors.StoreUnavailable, match="another backup is being made"):
+        await second.make(at(1), 5)
+    os.close(holding)
+    await second.make(at(1), 5)
 
 
 async def test_what_a_crash_has_left_goes(history: Store, directory: Path) -> None:

@@ -5,7 +5,10 @@ The only package that knows SQL. ``open_history`` makes the ``Store`` that the o
 says what goes in.
 """
 
+from querytask.adapters.store.backup import check_file as check_history
 from querytask.adapters.store.backups import Backup, Backups
+from querytask.adapters.store.backups import listed as list_backups
+from querytask.adapters.store.api_tables import ApiTables, AuditRecord, KeyRecord
 from querytask.adapters.store.history import open_history
 from querytask.adapters.store.interface import Store
 from querytask.adapters.store.lock import HistoryLock
@@ -27,9 +30,12 @@ from querytask.adapters.store.records import (
     TransitionRecord,
 )
 from querytask.adapters.store.restore import Prepared, damaged_files, prepare_history
+from querytask.adapters.store.restore import stage as stage_restore
 
 __all__ = [
+    "ApiTables",
     "AttemptRecord",
+    "AuditRecord",
     "Backup",
     "Backups",
     "CancelRecord",
@@ -38,6 +44,7 @@ __all__ = [
     "ExportRecord",
     "HistoryFigures",
     "HistoryLock",
+    "KeyRecord",
     "PhaseFigures",
     "Prepared",
     "Purged",
@@ -49,7 +56,10 @@ __all__ = [
     "TaskSummary",
     "ToldTransition",
     "TransitionRecord",
+    "check_history",
     "damaged_files",
+    "list_backups",
     "open_history",
     "prepare_history",
+    "stage_restore",
 ]

@@ -49,7 +49,7 @@ def check(connection: sa.Connection, path: Path, *, quick: bool = False) -> None
         raise errors.StoreCorrupt(f"{path} is damaged: restore it from a backup ({'; '.join(found)[:500]})")
 
 
-def check_file(path: Path, busy_seconds: float, stop: threading.Event | None = None) -> None:
+def check_file(path: Path, busy_seconds: float = 5.0, stop: threading.Event | None = None) -> None:
     """The same of a file that nobody writes to, such as a backup."""
     engine = sqlite.reading(path, busy_seconds, 1)
     try:

@@ -9,10 +9,13 @@ volume, for which they are to be copied elsewhere.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import fcntl
 import os
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,13 +90,14 @@ class Backups:
         target = folder / f"history-{stamp(at)}.db"
         try:
             folder.mkdir(mode=0o770, exist_ok=True)
-            for left in folder.glob("*.partial*"):
-                left.unlink(missing_ok=True)
-            self._make_room(source, target)
-            backup.copy(source, target, self._busy_seconds, stop=self._stop)
-            for old in listed(self._directory)[max(1, kept) :]:
-                old.path.unlink(missing_ok=True)
-            return Backup(target, at, target.stat().st_size)
+            with _alone(folder):
+                for left in folder.glob("*.partial*"):
+                    left.unlink(missing_ok=True)
+                self._make_room(source, target)
+                backup.copy(source, target, self._busy_seconds, stop=self._stop)
+                for old in listed(self._directory)[max(1, kept) :]:
+                    old.path.unlink(missing_ok=True)
+                return Backup(target, at, target.stat().st_size)
         except OSError as error:
             raise errors.StoreUnavailable(
                 f"the backup {target} cannot be written: {error.strerror}"
@@ -116,6 +120,21 @@ class Backups:
             )
         while older and free_bytes(self._directory) < bytes_needed:
             older.pop().path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One backup at a time, whichever process makes it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise errors.StoreUnavailable(f"another backup is being made in {folder}", "Locked") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def needed(source: Path) -> int:

@@ -1,0 +1,1 @@
+"""Commands for administrators, typed into the operator's container."""
