@@ -24,6 +24,7 @@ FILLED_IN = {
     "exports_dir",
     "cluster_url",
     "cluster_ca",
+    "operator_metrics_url",
     "api_host",
     "api_port",
     "api_tls",

@@ -22,9 +22,11 @@ from pathlib import Path
 from querytask import errors, logs
 from querytask.adapters.caller import CallerConnections, tls_context
 from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.operator_metrics import OperatorMetrics
 from querytask.web import application
 from querytask.web import settings as configuration
 from querytask.web.decisions import Decisions
+from querytask.web.feed import Feed
 from querytask.web.history import History
 from querytask.web.parts import Parts
 from querytask.web.server import Server
@@ -45,10 +47,19 @@ async def serve(settings: ApiSettings, url: str, stopping: asyncio.Event) -> Non
     connections = CallerConnections(
         url, settings.namespace, context=context, seconds=settings.cluster_seconds
     )
+    history = History(Path(settings.history_dir))
+    operator = OperatorMetrics(settings.operator_metrics_url)
     parts = Parts(
         settings=settings,
-        history=History(Path(settings.history_dir)),
+        history=history,
         volume=volume,
+        operator=operator,
+        feed=Feed(
+            lambda: history.store,
+            settings.namespace,
+            seconds=settings.api_feed_seconds,
+            most=settings.api_max_waiting,
+        ),
         acting=connections.acting,
         decisions=Decisions(settings.decision_seconds, time.monotonic),
         clock=now,
@@ -58,7 +69,8 @@ async def serve(settings: ApiSettings, url: str, stopping: asyncio.Event) -> Non
     try:
         await _run(parts)
     finally:
-        await parts.history.close()
+        await history.close()
+        await operator.close()
         await connections.close()
         volume.close()
 
@@ -69,6 +81,7 @@ async def _run(parts: Parts) -> None:
     serving = asyncio.ensure_future(server.serve())
     beside = [
         asyncio.ensure_future(parts.history.keep(parts.stopping)),
+        asyncio.ensure_future(parts.feed.run()),
         asyncio.ensure_future(parts.stopping.wait()),
     ]
     try:

@@ -14,14 +14,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from querytask import errors
-from querytask.web import health
+from querytask.web import events, files, health, stats, task, tasks, worker_log
 from querytask.web.access import Access
 from querytask.web.authentication import Authentication
 from querytask.web.bodies import Bodies
 from querytask.web.parts import Parts
 from querytask.web.problems import Refusal, answer_to, refusal_of
 
-ROUTERS: tuple[APIRouter, ...] = (health.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    tasks.router,
+    task.router,
+    files.router,
+    worker_log.router,
+    stats.router,
+    events.router,
+    health.router,
+)
 """One for each resource; the order is that of the reference."""
 
 
@@ -40,7 +48,7 @@ def routes(parts: Parts | None = None) -> FastAPI:
     )
     app.state.parts = parts
     app.router.redirect_slashes = False
-    for kind in (Refusal, RequestValidationError, HTTPException, errors.QueryTaskError):
+    for kind in (Refusal, RequestValidationError, HTTPException, errors.QueryTaskError, Exception):
         app.add_exception_handler(kind, _refuse)
     for router in ROUTERS:
         app.include_router(router)

@@ -15,9 +15,11 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.operator_metrics import OperatorMetrics
 from querytask.adapters.store import Store
 from querytask.web.callers import Acting
 from querytask.web.decisions import Decisions
+from querytask.web.feed import Feed
 from querytask.web.history import History
 from querytask.web.settings import ApiSettings
 
@@ -32,6 +34,10 @@ class Parts:
     acting: Acting
     """Makes the calls in the name of a token."""
     decisions: Decisions
+    feed: Feed
+    """Changes of tasks, for whoever waits."""
+    operator: OperatorMetrics
+    """What the operator tells of itself."""
     clock: Callable[[], dt.datetime]
     """The time: aware, UTC."""
     monotonic: Callable[[], float]

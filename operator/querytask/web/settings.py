@@ -32,6 +32,10 @@ class ApiSettings:
     cluster_seconds: float = option(
         10.0, "How long one call to the API server may take before the API answers 503.", least=0.1, most=60
     )
+    operator_metrics_url: str = option(
+        "http://127.0.0.1:8080/metrics",
+        "Where the operator tells of its slots, for `/stats`; empty to leave them out.",
+    )
     decision_seconds: float = option(
         10.0,
         "How long the API server's word on who a caller is, and what it may do, is kept.",

@@ -3,11 +3,12 @@ environment; with TLS, and with accounts that have this right or that."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from querytask.settings import variable
 from tests.controlplane.kit import logscan
 from tests.controlplane.kit.client import Json
 from tests.controlplane.kit.operator import base_environment
+from tests.controlplane.kit.site import Site
 from tests.controlplane.kit.waiting import until
 from tests.controlplane.kit.zygote import DIE_WITH_US
 
@@ -169,3 +171,26 @@ class Accounts:
 
     def _call(self, root: str, resource: str, body: Json) -> Json:
         return self._plane.api.call("POST", f"/{root}/namespaces/{self._namespace}/{resource}", body)
+
+
+@contextlib.contextmanager
+def serving(site: Site, folder: Path, **overrides: Any) -> Iterator[ApiProcess]:
+    """An API beside the operators of a site, on its volumes; it is ready, and ends with exit code 0."""
+    pki = certificates(folder / "pki")
+    values = environment(
+        site.plane,
+        site.namespace,
+        pki,
+        history=site.history_dir,
+        exports=site.exports,
+        authority=site.plane.folder / "pki" / "ca.crt",
+        **overrides,
+    )
+    process = ApiProcess(values, folder / "api.log", pki)
+    try:
+        yield process.wait_ready()
+    finally:
+        code = process.stop()
+    assert code == 0, process.story()
+    faults = [line for line in process.lines() if line["level"] == "error"]
+    assert not faults, faults

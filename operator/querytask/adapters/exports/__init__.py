@@ -3,6 +3,7 @@ touches that volume."""
 
 from querytask.adapters.exports.mailbox import Damaged, Mailbox
 from querytask.adapters.exports.removal import Removal
+from querytask.adapters.exports.serving import ServedFile
 from querytask.adapters.exports.volume import ExportsVolume, Space
 
-__all__ = ["Damaged", "ExportsVolume", "Mailbox", "Removal", "Space"]
+__all__ = ["Damaged", "ExportsVolume", "Mailbox", "Removal", "ServedFile", "Space"]

@@ -1,9 +1,9 @@
 """The exports volume as the others see it: every call off the event loop, every error an
 ``ExportsVolumeError``.
 
-For the applier (``prepare``), the observer (``read``), the collector (``scan`` and the removals) and the
-probes. Reading has threads of its own, so that a large removal never keeps a reconcile waiting; removals
-have one thread, and so never meet each other.
+For the applier (``prepare``), the observer (``read``), the collector (``scan`` and the removals), the probes
+and the API (``open_file``). Reading has threads of its own, so that a large removal never keeps a reconcile
+waiting; removals have one thread, and so never meet each other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from querytask.adapters.exports import paths, reading, removal, scan, selftest, writing
+from querytask.adapters.exports import paths, reading, removal, scan, selftest, serving, writing
 from querytask.adapters.exports.mailbox import Damaged, Mailbox
 from querytask.adapters.exports.removal import Removal
 from querytask.core.collection_facts import DirectoryFacts
@@ -72,6 +72,16 @@ class ExportsVolume:
         """The end of the worker's log; ``None`` where it left none that can be read."""
         names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
         return await self._run(lambda: self._log(names), f"reading the log of {'/'.join(names)}")
+
+    async def open_file(self, namespace: str, uid: str, attempt: int, name: str) -> serving.ServedFile | None:
+        """A file of that attempt, to be read and closed; ``None`` where there is none."""
+        names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
+        doing = f"opening a file of {'/'.join(names)}"
+        return await self._run(lambda: serving.open_file(self.root, names, name), doing)
+
+    async def read_file(self, file: serving.ServedFile, offset: int, size: int) -> bytes:
+        """The next piece of an open file."""
+        return await self._run(lambda: file.read(offset, size), "reading a file")
 
     async def directory(self, namespace: str, uid: str) -> DirectoryFacts | None:
         """The facts of one task's directory."""

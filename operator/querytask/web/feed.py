@@ -1,0 +1,140 @@
+"""Changes of tasks as they are written, for whoever waits: ``?wait=`` and the stream of events.
+
+One look at the history for all who wait, some times a second, and none while nobody does; the API server is
+not asked at all. The newest steps are kept in memory, so that a crowd of listeners reads the history once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from querytask import errors
+from querytask.adapters.store import Store, ToldTransition
+from querytask.web.problems import Code, Refusal
+
+log = logging.getLogger(__name__)
+
+KEPT = 2000
+"""How many steps are kept in memory."""
+AT_ONCE = 500
+FAULT_SECONDS = 1.0
+"""Until the next look at a history that could not be read."""
+
+
+class Feed:
+    """The changes of one namespace. ``store`` gives the history, or raises ``StoreUnavailable``; ``seconds``
+    lie between two looks; at most ``most`` may wait at one time."""
+
+    def __init__(
+        self, store: Callable[[], Store], namespace: str, *, seconds: float, most: int, kept: int = KEPT
+    ) -> None:
+        self._store, self._namespace, self._seconds, self._most = store, namespace, seconds, most
+        self._steps: deque[ToldTransition] = deque(maxlen=kept)
+        self._floor = self._newest = 0
+        self._waiting = 0
+        self._wanted, self._news = asyncio.Event(), asyncio.Event()
+
+    async def run(self) -> None:
+        """Look for changes while somebody waits, until cancelled."""
+        while True:
+            if not self._waiting:
+                self._wanted.clear()
+                await self._wanted.wait()
+            await asyncio.sleep(self._seconds if await self._look() else FAULT_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[Watch]:
+        """Wait for changes from now on; raises a 429 where too many wait already."""
+        watch = await self.enter()
+        try:
+            yield watch
+        finally:
+            self.leave()
+
+    async def enter(self) -> Watch:
+        """The same for whoever cannot wait in a block, and then has to ``leave``."""
+        if self._waiting >= self._most:
+            detail = f"at most {self._most} requests wait for changes at one time"
+            raise Refusal(Code.TOO_MANY_REQUESTS, detail, retry_after=5)
+        first, self._waiting = not self._waiting, self._waiting + 1
+        try:
+            newest = await self._store().last_transition()
+        except BaseException:
+            self.leave()
+            raise
+        if first or newest < self._newest:
+            # Nobody has looked for a while, or another history is in the place of the one that was known.
+            self._steps.clear()
+            self._floor = self._newest = newest
+        self._wanted.set()
+        return Watch(self, newest)
+
+    def leave(self) -> None:
+        """Wait no more."""
+        self._waiting -= 1
+
+    async def after(self, position: int) -> list[ToldTransition]:
+        """The steps behind ``position``, some of them where there are many."""
+        if position >= self._floor:
+            return [step for step in self._steps if (step.transition.id or 0) > position]
+        return await self._store().transitions_after(self._namespace, position, AT_ONCE)
+
+    async def news(self, position: int, seconds: float) -> bool:
+        """Wait until there is a step behind ``position``, for so many seconds; whether there is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                while self._newest <= position:
+                    await self._news.wait()
+        return self._newest > position
+
+    async def _look(self) -> bool:
+        try:
+            found = await self._store().transitions_after(self._namespace, self._newest, AT_ONCE)
+        except errors.StoreError as error:
+            log.warning("Changes cannot be read: %s", error)
+            return False
+        # A look that began before the position was set anew may bring what stands before it.
+        if fresh := [step for step in found if (step.transition.id or 0) > self._newest]:
+            self._keep(fresh)
+        return True
+
+    def _keep(self, found: list[ToldTransition]) -> None:
+        for step in found:
+            if len(self._steps) == self._steps.maxlen:
+                self._floor = self._steps[0].transition.id or 0
+            self._steps.append(step)
+        self._newest = found[-1].transition.id or 0
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+class Watch:
+    """What one request waits for; ``position`` is the newest step that it knows of."""
+
+    def __init__(self, feed: Feed, position: int) -> None:
+        self._feed, self.position = feed, position
+
+    async def changed(self, uid: str, seconds: float) -> bool:
+        """Wait until that task has another step, for so many seconds; whether it has."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while await self._feed.news(self.position, deadline - loop.time()):
+            found = await self.next()
+            if any(step.key.uid == uid for step in found):
+                return True
+        return False
+
+    async def next(self) -> list[ToldTransition]:
+        """The steps behind the position, which goes on behind them."""
+        found = await self._feed.after(self.position)
+        if found:
+            self.position = found[-1].transition.id or self.position
+        return found
+
+    async def news(self, seconds: float) -> bool:
+        """Wait for any step behind the position, for so many seconds; whether there is one."""
+        return await self._feed.news(self.position, seconds)

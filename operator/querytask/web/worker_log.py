@@ -1,0 +1,78 @@
+"""The log of a task's worker: of one that runs as the cluster has it, else the end that it has kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from querytask import errors
+from querytask.adapters.store import AttemptRecord, StoredTask
+from querytask.web import identity
+from querytask.web.callers import POD_LOG, Caller, TheCaller
+from querytask.web.identity import TaskId
+from querytask.web.parts import Parts, TheParts
+from querytask.web.problems import Code, Refusal, documented
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["results"])
+LOG_LINES = 1000
+LOG_BYTES = 1024 * 1024
+"""The most that the cluster is asked for."""
+
+
+@router.get(
+    "/{id}/logs",
+    response_class=Response,
+    responses=documented(Code.TASK_NOT_FOUND, Code.NOTHING_THERE, Code.EXPORTS_UNAVAILABLE)
+    | {
+        200: {
+            "description": "The log. `X-Log-Source` is `live` or `kept`.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
+    summary="The worker's log",
+)
+async def get_logs(
+    uid: TaskId,
+    caller: TheCaller,
+    parts: TheParts,
+    attempt: Annotated[int | None, Query(ge=1, le=9999, description="Which one; the last.")] = None,
+    tail: Annotated[int, Query(ge=1, le=10_000, description="How many lines, the last ones.")] = LOG_LINES,
+) -> Response:
+    """Of a worker that runs, as the cluster has it; else the end that the worker has kept. Both need the
+    right to read the logs of pods (`get pods/log`)."""
+    stored = (await identity.find(parts, caller, uid)).stored
+    await caller.must(POD_LOG)
+    which = stored.attempt(attempt if attempt is not None else stored.task.attempt)
+    if which is None:
+        raise Refusal(Code.NOTHING_THERE, f"the task has no attempt {attempt or stored.task.attempt}")
+    text, source = await _log(parts, caller, stored, which, tail)
+    lines = text.splitlines(keepends=True)[-tail:]
+    headers = {"X-Log-Source": source}
+    return Response("".join(lines).encode("utf-8", "replace"), 200, headers, "text/plain; charset=utf-8")
+
+
+async def _log(
+    parts: Parts, caller: Caller, stored: StoredTask, attempt: AttemptRecord, tail: int
+) -> tuple[str, str]:
+    """The text, and where it is from: what is more recent first."""
+    ways: list[tuple[str, Callable[[], Awaitable[str | None]]]] = [
+        ("live", lambda: _live_log(caller, attempt, tail)),
+        ("kept", lambda: parts.volume.read_log(stored.task.namespace, stored.task.uid, attempt.attempt)),
+    ]
+    for source, read in ways if attempt.finished_at is None else reversed(ways):
+        text = await read()
+        if text is not None:
+            return text, source
+    raise Refusal(Code.NOTHING_THERE, f"the attempt {attempt.attempt} has left no log")
+
+
+async def _live_log(caller: Caller, attempt: AttemptRecord, tail: int) -> str | None:
+    if not attempt.pod_name:
+        return None
+    try:
+        return await caller.cluster.pod_log(attempt.pod_name, tail_lines=tail, most_bytes=LOG_BYTES)
+    except (errors.NotFound, errors.Invalid):  # gone, or its container has not started
+        return None
