@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
+from collections.abc import Mapping
 
 GROUP = "querytask.dev"
 VERSION = "v1alpha1"
@@ -33,8 +35,17 @@ PATCH."""
 CANCEL_REASON_ANNOTATION = f"{GROUP}/cancel-reason"
 """Set by whoever cancels a task: why, in at most 256 characters."""
 
+RETRY_OF_ANNOTATION = f"{GROUP}/retry-of"
+"""On a task that repeats another: that one's uid."""
+REQUEST_LABEL = f"{GROUP}/request"
+"""On a task that was made for an ``Idempotency-Key``: digests of the key and of what was asked for. A label,
+since the history keeps labels."""
+API_MANAGER = "querytask-api"
+"""The field manager of what the API writes; behind a colon follows whose token it was."""
+
 WORKER_CONTAINER = "worker"
 SPILL_VOLUME = "spill"
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LEASE_NAME = "querytask-operator"
 
 
@@ -164,6 +175,12 @@ def export_directory(namespace: str, task_uid: str) -> str:
     """A task's directory, relative to the root of the exports volume: also the ``subPath`` of its worker's
     mount."""
     return f"{namespace}/{task_uid}"
+
+
+def retried_uid(annotations: Mapping[str, str]) -> str | None:
+    """The uid of the task that an object says to repeat; ``None`` where it names none that could be one."""
+    found = annotations.get(RETRY_OF_ANNOTATION, "")
+    return found if _UID.fullmatch(found) else None
 
 
 def event_name(task_uid: str, *parts: object) -> str:

@@ -72,9 +72,10 @@ def test_nothing_set_is_every_default(operator_chart: Chart):
 
 def test_every_setting_arrives(operator_chart: Chart, values_file: Path):
     """Each by its own name, none mistaken for another."""
-    values = {}
+    values: Json = {}
     for name in sorted(FIELDS.keys() - FILLED_IN):
-        metadata, default = FIELDS[name].metadata, FIELDS[name].default
+        metadata = FIELDS[name].metadata
+        default: typing.Any = FIELDS[name].default
         values[name] = metadata["choices"][0] if metadata["choices"] else type(default)(default / 2 or 1)
     values_file.write_text(json.dumps({"api": {"settings": {value_of(key): values[key] for key in values}}}))
 

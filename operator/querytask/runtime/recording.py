@@ -165,6 +165,7 @@ def _task(
         sources=task.spec.sources,
         resources=spec.get("resources", {}),
         spec={key: value for key, value in spec.items() if key not in _APART},
+        retry_of=names.retried_uid(task.metadata.annotations),
         priority=task.spec.priority,
         metadata=metadata,
         ttl_due_at=due,

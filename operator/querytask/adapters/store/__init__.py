@@ -5,6 +5,7 @@ The only package that knows SQL. ``open_history`` makes the ``Store`` that the o
 says what goes in.
 """
 
+from querytask.adapters.store.api_tables import ApiTables, AuditRecord, KeyRecord
 from querytask.adapters.store.backup import check_file as check_history
 from querytask.adapters.store.backups import Backup, Backups
 from querytask.adapters.store.backups import listed as list_backups

@@ -25,6 +25,7 @@ from querytask.adapters.store import (
     sqlite,
     steps,
 )
+from querytask.adapters.store.api_tables import ApiTables
 from querytask.adapters.store.columns import to_millisecond
 from querytask.adapters.store.interface import Store
 from querytask.adapters.store.purge import Purged
@@ -122,6 +123,7 @@ class SqliteHistory:
         self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
         self._writer = Writer(sqlite.writing(path, busy_seconds), path)
         self._readers = Readers(sqlite.reading(path, busy_seconds, READERS), path, READERS)
+        self.api = ApiTables(self._write)
 
     async def record(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from querytask.adapters.store.api_tables import ApiTables
 from querytask.adapters.store.purge import Purged
 from querytask.adapters.store.records import (
     GONE,
@@ -36,6 +37,9 @@ from querytask.core.retention import KeptTask
 
 class Store(Protocol):
     """The history of one operator."""
+
+    api: ApiTables
+    """What the API alone writes."""
 
     async def record(
         self,

@@ -15,6 +15,7 @@ planner uses a partial index only then.
     exports      one row for each published manifest
     transitions  one row a step; ``id`` orders them all
     heartbeat    one row, overwritten to prove that writing works
+    api_…        what the API alone writes: ``api_tables``
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sqlalchemy as sa
 from querytask.adapters.store.columns import Json, Moment, Words
 from querytask.names import ExportState
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration: what this release reads and writes."""
 
 tables = sa.MetaData(
