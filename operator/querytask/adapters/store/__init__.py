@@ -9,7 +9,6 @@ from querytask.adapters.store.api_tables import ApiTables, AuditRecord, KeyRecor
 from querytask.adapters.store.backup import check_file as check_history
 from querytask.adapters.store.backups import Backup, Backups
 from querytask.adapters.store.backups import listed as list_backups
-from querytask.adapters.store.api_tables import ApiTables, AuditRecord, KeyRecord
 from querytask.adapters.store.history import open_history
 from querytask.adapters.store.interface import Store
 from querytask.adapters.store.lock import HistoryLock
