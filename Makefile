@@ -55,6 +55,7 @@ crds: setup-python ## generate crds/, the chart of the CRDs and docs/reference f
 	@$(VENV)/python -m querytask.api.crds
 	@$(VENV)/python -m querytask.api.docs
 	@$(VENV)/python -m scripts.reference
+	@$(VENV)/python -m querytask.web.reference
 
 # -------------------------------------------------------------------------------------------------------- tests
 

@@ -25,6 +25,7 @@ from querytask import metrics, names
 from querytask import settings as configuration
 from querytask.core import conclusion
 from querytask.names import RETRIED_REASONS, Phase, Reason
+from querytask.web import settings as web_configuration
 from querytask_worker.contract import ExitCode
 from scripts import reference_texts as texts
 
@@ -51,6 +52,21 @@ FROM_CHART = {
 }
 """Settings that the chart fills in, each with the value that it takes for it; every other one is
 ``settings.…`` there."""
+
+FROM_CHART_FOR_API = {
+    "namespace": "the release's namespace",
+    "history_dir": "`/history`",
+    "exports_dir": "`/exports`",
+    "cluster_url": "none: the pod is told",
+    "cluster_ca": "`/cluster-ca/ca.crt`",
+    "operator_metrics_url": "none: the operator in the same pod",
+    "api_host": "none: all addresses",
+    "api_port": "`8443`",
+    "api_tls": "`api.tls.enabled`",
+    "api_certificate": "`/tls/tls.crt`",
+    "api_key": "`/tls/tls.key`",
+}
+"""The same for the API; every other one is ``api.settings.…`` there, without its beginning ``api_``."""
 
 LABELS = {
     "phase": ", ".join(f"`{phase}`" for phase in Phase),
@@ -91,7 +107,10 @@ def pages() -> dict[str, str]:
 def settings_page() -> str:
     """Every field of ``Settings``."""
     hints = typing.get_type_hints(configuration.Settings)
-    rows = [_setting(item, hints[item.name]) for item in dataclasses.fields(configuration.Settings)]
+    rows = [
+        _setting(item, hints[item.name], FROM_CHART.get(item.name, f"`settings.{to_camel(item.name)}`"))
+        for item in dataclasses.fields(configuration.Settings)
+    ]
     return f"""{MADE}# Reference of the settings
 
 What whoever installs the operator can set. The operator reads the variables once, when it starts, and does
@@ -101,16 +120,33 @@ same bounds, and fills in the settings for which another value is named here.
 
 Times are in seconds; where the value may be a fraction, the type says number.
 
-{_table(("Variable", "Value of the chart", "Type", "Default", "Meaning"), rows)}"""
+{_table(("Variable", "Value of the chart", "Type", "Default", "Meaning"), rows)}
+## The API
+
+Of the container that serves the [REST API](rest-api.md); read in the same manner.
+
+{_table(("Variable of the API", "Value of the chart", "Type", "Default", "Meaning"), _api_settings())}"""
 
 
-def _setting(item: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
-    least, choices = item.metadata["least"], item.metadata["choices"]
+def _api_settings() -> list[tuple[str, ...]]:
+    hints = typing.get_type_hints(web_configuration.ApiSettings)
+    return [
+        _setting(item, hints[item.name], FROM_CHART_FOR_API.get(item.name, _api_value(item.name)))
+        for item in dataclasses.fields(web_configuration.ApiSettings)
+    ]
+
+
+def _api_value(name: str) -> str:
+    return f"`api.settings.{to_camel(name.removeprefix('api_'))}`"
+
+
+def _setting(item: dataclasses.Field[Any], hint: Any, chart: str) -> tuple[str, ...]:
+    least, most, choices = (item.metadata[name] for name in ("least", "most", "choices"))
     bounds = f" At least {least:g}." if least is not None else ""
+    bounds += f" At most {most:g}." if most is not None else ""
     kind = " or ".join(f"`{choice}`" for choice in choices) or _KINDS[typing.get_origin(hint) or hint]
     if item.metadata["duration"]:
         kind = "duration"
-    chart = FROM_CHART.get(item.name, f"`settings.{to_camel(item.name)}`")
     return (
         f"`{configuration.variable(item.name)}`",
         chart,

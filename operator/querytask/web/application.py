@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from querytask import errors
-from querytask.web import events, files, health, stats, task, tasks, worker_log
+from querytask.web import description, events, files, health, stats, task, tasks, worker_log
 from querytask.web.access import Access
 from querytask.web.authentication import Authentication
 from querytask.web.bodies import Bodies
@@ -28,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     worker_log.router,
     stats.router,
     events.router,
+    description.router,
     health.router,
 )
 """One for each resource; the order is that of the reference."""

@@ -1,4 +1,4 @@
-"""Bounds of a request's body: how long it is, and how long it takes.
+"""Bounds of a request's body: what it is, how long it is, and how long it takes.
 
 Before routing, since the framework reads a whole body before any route is asked.
 """
@@ -25,7 +25,9 @@ class Bodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._check_length(Headers(scope=scope).get("content-length", ""))
+        headers = Headers(scope=scope)
+        self._check_length(headers.get("content-length", ""))
+        _check_type(headers)
         await self._app(scope, self._bounded(receive), send)
 
     def _check_length(self, text: str) -> None:
@@ -61,4 +63,18 @@ class Bodies:
             f"the body must have at most {self._most} bytes, not {size}",
             field="body",
             headers={"Connection": "close"},
+        )
+
+
+def _check_type(headers: Headers) -> None:
+    """Raise a 415 for a body that does not call itself JSON."""
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return
+    given = headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(
+            Code.UNSUPPORTED_MEDIA_TYPE,
+            f'Content-Type must be application/json, not "{given[:100]}"',
+            field="Content-Type",
+            value=given,
         )
