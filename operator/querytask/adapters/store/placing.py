@@ -19,8 +19,9 @@ from querytask.adapters.store.schema import moves, tasks, versions
 PLACES = 32768
 """How many tasks of one millisecond find a place in it; creation times are whole seconds, and no API server
 takes that many objects in one. Times until the year 9999 fit into 64 bits with it."""
-KEPT_CHANGES = 250_000
-"""How many changes a list may outlast: minutes at the highest rate of the writer, days at a usual one."""
+KEPT_CHANGES = 100_000
+"""How many changes a list may outlast: minutes at the highest rate of the writer, hours or days at a usual
+one. So many moves can be looked through within a page's time, where none of them is of use to it."""
 _SWEEP = 16
 """At every so manieth change the old moves go."""
 

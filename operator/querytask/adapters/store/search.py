@@ -119,9 +119,12 @@ def _part(
         parts = [
             part.where(_beyond(page.order, arm, cursor, down)) for arm, part in zip(arms, parts, strict=True)
         ]
-        if page.order in search_path.KINDS and seen < placing.newest(connection, wanted.namespace):
+        changes = (
+            placing.newest(connection, wanted.namespace) - seen if page.order in search_path.KINDS else 0
+        )
+        if changes:
             parts = [part.where(search_path.stays(page.order, seen)) for part in parts]
-            moved = search_path.then(page.order, wanted, seen, narrow)
+            moved = search_path.then(page.order, wanted, seen, changes, narrow)
             parts.append(_select(moved).where(_beyond(page.order, moved, cursor, down)))
     whole = parts[0] if len(parts) == 1 else sa.union_all(*parts)
     by = [_KEY] if page.order in search_cursor.UNIQUE else [_KEY, _PLACE]

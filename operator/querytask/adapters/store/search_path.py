@@ -73,22 +73,26 @@ _OF_KIND = {
     Kind.CREATED: "ix_tasks_created",
 }
 _PLACE = "ix_tasks_place"
+_BY_KEY, _BY_VERSION = "ix_moves_kind", "sqlite_autoindex_moves_1"
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One walk along one index: rows in the order, each with what the order compares."""
 
-    rows: sa.FromClause
+    rows: tuple[sa.FromClause, ...]
     key: sa.ColumnElement[Any]
     place: sa.ColumnElement[int]
     conditions: tuple[Condition, ...]
     index: str
     """That of ``tasks``."""
+    index_of_moves: str = ""
 
     def select(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         """The question for ``columns`` of these rows."""
-        found = sa.select(*columns).select_from(self.rows).where(*self.conditions)
+        found = sa.select(*columns).select_from(*self.rows).where(*self.conditions)
+        if self.index_of_moves:
+            found = found.with_hint(moves, f"INDEXED BY {self.index_of_moves}", "sqlite")
         return found.with_hint(tasks, f"INDEXED BY {self.index}", "sqlite")
 
 
@@ -112,7 +116,7 @@ def walk(order: Order, wanted: TaskFilter) -> list[Arm]:
     rest = tuple(_checked(wanted, tuple(kind for kind in kinds if kind is not driver)))
     index = _OF_KIND[driver] if driver else _INDEX[order]
     return [
-        Arm(tasks, key_of(order), tasks.c.place, (_here(wanted), *chosen, *rest), index)
+        Arm((tasks,), key_of(order), tasks.c.place, (_here(wanted), *chosen, *rest), index)
         for chosen in _values(driver, wanted)
     ]
 
@@ -121,7 +125,7 @@ def gather(order: Order, wanted: TaskFilter, kind: Kind) -> list[Arm]:
     """The rows that ``kind`` leaves, whatever their order, each checked."""
     others = tuple(other for other in search_filter.given(wanted) if other is not kind)
     found = (_here(wanted), tasks.c.place.in_(few(kind, wanted)), *_checked(wanted, others))
-    return [Arm(tasks, key_of(order), tasks.c.place, found, _PLACE)]
+    return [Arm((tasks,), key_of(order), tasks.c.place, found, _PLACE)]
 
 
 def few(kind: Kind, wanted: TaskFilter) -> sa.Select[Any]:
@@ -135,10 +139,15 @@ def few(kind: Kind, wanted: TaskFilter) -> sa.Select[Any]:
     return found.with_hint(rows, f"INDEXED BY {_OF_KIND[kind]}", "sqlite")
 
 
-def then(order: Order, wanted: TaskFilter, seen: int, narrow: Kind | None) -> Arm:
-    """The tasks that stood elsewhere in the order when the list was at version ``seen``."""
+def then(order: Order, wanted: TaskFilter, seen: int, changes: int, narrow: Kind | None) -> Arm:
+    """The tasks that stood elsewhere in the order when the list was at version ``seen``, ``changes`` ago.
+
+    A few changes are looked through and sorted; of many some will lie just beyond the cursor, so these are
+    walked in their order.
+    """
     kinds = [kind for kind in search_filter.given(wanted) if kind not in (narrow, Kind.FINISHED)]
     conditions = [
+        tasks.c.place == moves.c.place,
         moves.c.namespace == wanted.namespace,
         moves.c.kind == KINDS[order],
         moves.c.until_version > seen,
@@ -150,8 +159,8 @@ def then(order: Order, wanted: TaskFilter, seen: int, narrow: Kind | None) -> Ar
         conditions += search_filter.finished(ended, wanted)
     if narrow is not None:
         conditions.append(moves.c.place.in_(few(narrow, wanted)))
-    rows = moves.join(tasks, tasks.c.place == moves.c.place)
-    return Arm(rows, moves.c.key, moves.c.place, tuple(conditions), _PLACE)
+    index = _BY_VERSION if changes <= FEW else _BY_KEY
+    return Arm((moves, tasks), moves.c.key, moves.c.place, tuple(conditions), _PLACE, index)
 
 
 def stays(order: Order, seen: int) -> Condition:
@@ -178,9 +187,14 @@ def _values(driver: Kind | None, wanted: TaskFilter) -> list[list[Condition]]:
 
 def _words(wanted: TaskFilter, kinds: tuple[Kind, ...]) -> Arm:
     place = search_words.task_words.c.rowid
-    rows = search_words.task_words.join(tasks, tasks.c.place == place)
     rest = tuple(kind for kind in kinds if kind not in (Kind.TEXT, Kind.CREATED))
     # Of the index of words, not of the tasks: else the planner would begin with these.
     created = search_filter.created(place, wanted)
-    found = (search_words.match(wanted.text), _here(wanted), *created, *_checked(wanted, rest))
-    return Arm(rows, place, place, found, _PLACE)
+    found = (
+        tasks.c.place == place,
+        search_words.match(wanted.text),
+        _here(wanted),
+        *created,
+        *_checked(wanted, rest),
+    )
+    return Arm((search_words.task_words, tasks), place, place, found, _PLACE)
