@@ -6,6 +6,8 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+from pysqlite3 import dbapi2
+
 from querytask.adapters.store import Backups
 from querytask.adapters.store.sqlite import FILE_NAME
 from tests.controlplane.kit.client import Json
@@ -41,7 +43,8 @@ def test_what_is_old_is_forgotten(site: Site) -> None:
     uid = failed["metadata"]["uid"]
     until(lambda: site.history.task(uid) is None, 40, what="the row is gone", told=operator.story)
     assert not site.directory(failed).exists()
-    assert site.history.attempts(uid) == site.history.transitions(uid) == []
+    assert not site.history.attempts(uid)
+    assert not site.history.transitions(uid)
     (line,) = operator.said("^Purged ")
     assert f"{site.namespace}/failed ({uid}, owner data-team): last changed at" in line["message"]
     assert operator.metric("querytask_history_purged_total") == 1
@@ -124,3 +127,53 @@ def test_a_backup_is_made_by_itself(site: Site) -> None:
     site.succeeds("meanwhile")
     assert list((site.history_dir / "backups").iterdir()) == [made]
     assert operator.metric("querytask_history_backups_total", result="ok") == 0
+
+
+def _say_deleted(site: Site, task: Json) -> None:
+    """Let the history say what it says after a cluster was restored from a backup: gone, without an end."""
+    with dbapi2.connect(site.history_dir / FILE_NAME) as connection:
+        connection.execute(
+            "UPDATE tasks SET phase = 'Deleted', reason = NULL, completed_at = updated_at,"
+            " object_deleted_at = updated_at WHERE uid = ?",
+            (task["metadata"]["uid"],),
+        )
+    connection.close()
+
+
+def test_an_object_that_is_there_again_goes_on(site: Site) -> None:
+    """Its row was closed as Deleted, and now it exists, as after a restored etcd: the row is opened again and
+    follows the task to its end; nothing is retried for ever."""
+    operator = site.operator()
+    runs, waits = site.submit("hang", name="runs"), site.submit("succeed after=1", name="ends")
+    site.reaches("runs", "Running")
+    site.reaches("ends", "Running")
+    operator.kill()
+    _say_deleted(site, runs)
+    _say_deleted(site, waits)
+    operator = site.operator()
+    row = site.row(runs, "Running")
+    assert (row["completed_at"], row["object_deleted_at"]) == (None, None)
+    site.succeeds("ends")
+    site.row(waits, "Succeeded")
+    assert operator.said("The object is there though its deletion was noted")
+    site.cancel("runs")
+    site.ends("runs", "Cancelled", "CancelRequested")
+    site.row(runs, "Cancelled")
+    _deleted(site, runs)
+
+
+def test_an_exit_code_that_is_told_late_is_kept(site: Site) -> None:
+    """A manifest is there before its container has ended: the attempt gets its exit code when that is
+    seen."""
+    site.operator(resync_seconds=60, progress_seconds=0.5)
+    task = site.submit("succeed after=1 linger=1.5", name="slow")
+    site.succeeds("slow")
+    uid = task["metadata"]["uid"]
+    (early,) = site.history.attempts(uid)
+    assert early["exit_code"] is None
+    until(lambda: site.history.attempts(uid)[0]["exit_code"] == 0, 20, what="the exit code", told=site.story)
+    (late,) = site.history.attempts(uid)
+    assert {name: value for name, value in late.items() if name not in ("exit_code", "node")} == {
+        name: value for name, value in early.items() if name not in ("exit_code", "node")
+    }
+    site.no_pods(task)

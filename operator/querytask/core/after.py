@@ -27,7 +27,7 @@ def aftercare(o: Observed, now: dt.datetime, settings: Settings) -> Plan | None:
     return Plan(
         status.recorded(o, now),
         SlotUse.NONE,
-        note=_untold(o),
+        note=_untold(o) or _exit_seen(o),
         delete_pods=due,
         delete_task=ttl <= 0 and o.task.metadata.deletion_timestamp is None,
         again_after=None if later == math.inf else later,
@@ -50,6 +50,17 @@ def _untold(o: Observed) -> AttemptNote | None:
         node=pod.node if pod else None,
         pod_name=shown.pod_name,
     )
+
+
+def _exit_seen(o: Observed) -> AttemptNote | None:
+    """The exit code of a container that was seen to end only after its task had: the manifest is there
+    first."""
+    pod = o.pod
+    if pod is None or pod.terminated is None or not o.attempt or o.memory.attempt != o.attempt:
+        return None
+    if o.memory.attempt_exit_code is not None:
+        return None
+    return AttemptNote(number=o.attempt, exit_code=pod.terminated.exit_code, node=pod.node, pod_name=pod.name)
 
 
 def _pod_wait(pod: PodState, o: Observed, now: dt.datetime, settings: Settings) -> float:

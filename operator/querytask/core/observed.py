@@ -51,6 +51,9 @@ class Memory:
     """Why the attempt ended, or was given up; ``None`` while neither."""
     attempt_message: str = ""
     attempt_finished_at: dt.datetime | None = None
+    attempt_exit_code: int | None = None
+    deleted: bool = False
+    """The object is said to be gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,17 @@ class Journal:
         except errors.StoreError as error:
             log.warning("The history cannot be written: %s", error)
 
+    async def object_returned(self, uid: str) -> Memory | None:
+        """Note that the object is there after all, and what is remembered then; ``None`` when the history
+        does not take it."""
+        self.forget(uid)
+        try:
+            return recording.memory(await self._store.reopen(uid, self._now()))
+        except errors.StoreError as error:
+            self._metrics.history_failed("record")
+            log.warning("The history cannot be written: %s", error)
+            return None
+
     def forget(self, uid: str) -> None:
         """Ask the store when the task is looked at again."""
         self._last.pop(uid, None)

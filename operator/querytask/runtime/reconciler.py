@@ -150,7 +150,7 @@ class Reconciler:
     async def _steps(self, key: Key, raw: dict[str, Any], task: QueryTask, fresh: bool) -> float | None:
         again: float | None = None
         for _ in range(STEPS):
-            observed, readable = await self._look(raw, task)
+            observed, readable = await self._look(raw, task, fresh)
             plan = self._decide(key, observed)
             if plan.end is not None and plan.end.retried and not fresh:
                 # The garbage collector takes the pods of a deleted task: that is no loss of a worker.
@@ -170,9 +170,14 @@ class Reconciler:
             self._settle(task, observed, plan)
         return again
 
-    async def _look(self, raw: dict[str, Any], task: QueryTask) -> tuple[Observed, bool]:
+    async def _look(self, raw: dict[str, Any], task: QueryTask, fresh: bool) -> tuple[Observed, bool]:
         uid = task.metadata.uid
         memory = await self._journal.memory(uid)
+        if memory is not None and memory.deleted and task.metadata.deletion_timestamp is None:
+            if not fresh:
+                raise Stale("the history has the object as deleted, and the cache may be behind")
+            log.warning("The object is there though its deletion was noted, as after a restored cluster")
+            memory = await self._journal.object_returned(uid)
         now = self._now()
         observed = await self._observer.observe(
             task,

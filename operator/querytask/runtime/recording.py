@@ -96,6 +96,8 @@ def memory(stored: StoredTask | None) -> Memory:
         attempt_reason=last.reason if last else None,
         attempt_message=last.message if last else "",
         attempt_finished_at=last.finished_at if last else None,
+        attempt_exit_code=last.exit_code if last else None,
+        deleted=task.object_deleted_at is not None,
     )
 
 

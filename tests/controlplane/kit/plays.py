@@ -1,6 +1,7 @@
 """The plays: what can become of a pod. Each takes a ``Stage`` and its scene's options.
 
     succeed        after=S rows=N retention=S vanish=yes quiet=yes     publishes; quiet: leaves no outcome
+                   linger=S                                             and ends only so much later
     fail           reason=SqlError after=S message=T position=L:C vanish=yes     an outcome of that class
     hang           stop=S step=Interrupted|Killed progress=N partial=yes         until it is stopped
     stubborn       ignores SIGTERM until the grace period is over, and leaves no outcome
@@ -35,6 +36,7 @@ async def succeed(stage: Stage) -> None:
         return
     await stage.work(stage.scene.number("after"))
     await _publish(stage)
+    await stage.work(stage.scene.number("linger"))
     outcome = None
     if stage.worker is not None and not stage.scene.flag("quiet"):
         outcome = await asyncio.to_thread(stage.worker.end, 0)

@@ -14,7 +14,7 @@ from tests.unit.core.deciding import at, since_then
 
 NOW = make.NOW
 RECORDED = since_then("Recorded", 10, "True", "Recorded")
-DONE = make.memory(phase="Failed")
+DONE = make.memory(phase="Failed", attempt_exit_code=1)
 
 
 def finished(
@@ -121,6 +121,20 @@ def test_the_status_stays_and_the_slot_is_free():
     answer = plan(o)
     assert answer.status == o.task.status
     assert (answer.slot, answer.start, answer.stop, answer.note) == (SlotUse.NONE, None, None, None)
+
+
+def test_an_exit_code_that_was_not_seen_in_time_is_told_once():
+    """The manifest can be there before the container has ended; that of another attempt is not taken."""
+    unseen = make.memory(phase="Succeeded")
+    o = finished(make.ended_pod(code=0), phase=Phase.SUCCEEDED, memory=unseen)
+    note = plan(o).note
+    assert note is not None
+    assert (note.number, note.exit_code, note.reason, note.finished_at) == (1, 0, None, None)
+    assert (
+        plan(dataclasses.replace(o, memory=make.memory(phase="Succeeded", attempt_exit_code=0))).note is None
+    )
+    assert plan(finished(make.pod(), phase=Phase.SUCCEEDED, memory=unseen)).note is None
+    assert plan(finished(make.ended_pod(code=0), attempt=2, memory=unseen)).note is None
 
 
 def test_a_history_that_missed_the_end_is_told_of_the_attempt():

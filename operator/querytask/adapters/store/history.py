@@ -139,6 +139,9 @@ class SqliteHistory:
         now = self._now()
         return await self._write(lambda connection: steps.close_deleted(connection, uid, at, ending, now))
 
+    async def reopen(self, uid: str, now: Moment) -> StoredTask | None:
+        return await self._write(lambda connection: steps.reopen(connection, uid, to_millisecond(now)))
+
     async def mark_export(self, uid: str, state: str, at: Moment) -> None:
         await self._write(lambda connection: steps.mark_export(connection, uid, state, at))
 

@@ -58,6 +58,10 @@ class Store(Protocol):
         """Note that the object is gone since ``at``, and give the row ``ending`` unless it has its end;
         ``None`` when there is no row."""
 
+    async def reopen(self, uid: str, now: Moment) -> StoredTask | None:
+        """Take back that the object is gone, for it was seen: ``Deleted`` gives way to the phase before it,
+        every other end stays."""
+
     async def get(self, uid: str) -> StoredTask | None:
         """Everything of one task but its transitions."""
 

@@ -29,6 +29,7 @@ from querytask.adapters.store.records import (
 from querytask.adapters.store.schema import attempts, exports, heartbeat, results, tasks, transitions
 from querytask.adapters.store.schema import queries as texts
 from querytask.core.sql_text import normal_hash
+from querytask.names import DELETED, Phase
 
 # Made once: a statement costs more to build than to run. Which columns it sets follows from its values.
 _OF_UID: sa.BindParameter[str] = sa.bindparam("of_uid")
@@ -81,6 +82,27 @@ def close_deleted(
     if old.finished:
         return record(connection, Step(task), now)
     return record(connection, _ended(task, at, ending), now)
+
+
+def reopen(connection: sa.Connection, uid: str, now: Moment) -> StoredTask | None:
+    """Take back that the object is gone: it was seen. An end that the row has stays; that it had none but
+    ``Deleted`` was a mistake, and it goes on from the step before."""
+    old = queries.task(connection, uid)
+    if old is None or old.task.object_deleted_at is None:
+        return old
+    task = replace(old.task, object_deleted_at=None)
+    if task.phase == DELETED:
+        told = [step for step in queries.steps(connection, uid) if step.phase != DELETED]
+        task = replace(
+            task,
+            phase=told[-1].phase if told else Phase.QUEUED,
+            phase_since=now,
+            reason=told[-1].reason if told else None,
+            message="the object is there again",
+            completed_at=None,
+            execution_seconds=None,
+        )
+    return _update_task(connection, old, replace(old, task=task), now)
 
 
 def mark_export(connection: sa.Connection, uid: str, state: str, at: Moment) -> None:
