@@ -62,7 +62,6 @@ class Bodies:
             Code.BODY_TOO_LARGE,
             f"the body must have at most {self._most} bytes, not {size}",
             field="body",
-            headers={"Connection": "close"},
         )
 
 

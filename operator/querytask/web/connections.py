@@ -92,17 +92,30 @@ class GuardedConnection(H11Protocol):
         """What is no HTTP gets a problem, too."""
         self._refuse(Refusal(Code.MALFORMED_REQUEST, "the request must be HTTP/1.1"))
 
+    def on_response_complete(self) -> None:
+        """The next head may have begun."""
+        super().on_response_complete()
+        self._expect_head()
+
     def _expect_head(self) -> None:
-        waiting = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
-        if waiting and self._head is None and self.timeout_keep_alive_task is None:
+        waiting = self._unfinished() and not self.transport.is_closing()
+        if waiting and self._head is None:
             self._head = self.loop.call_later(self.limits.header_seconds, self._no_head)
         elif not waiting and self._head is not None:
             self._head.cancel()
             self._head = None
 
+    def _unfinished(self) -> bool:
+        """Whether the client has to send something: a head, the rest of one, or the rest of a body that was
+        answered before it was whole. Between two requests it has a longer time, and need not."""
+        if self.conn.their_state is h11.SEND_BODY:
+            return self.conn.our_state is h11.DONE
+        begun = bool(self.conn.trailing_data[0])
+        return self.conn.their_state is h11.IDLE and (begun or self.timeout_keep_alive_task is None)
+
     def _no_head(self) -> None:
         self._head = None
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self._unfinished() and not self.transport.is_closing():
             self.transport.abort()
 
     def _give_up(self) -> None:
