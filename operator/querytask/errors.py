@@ -25,6 +25,8 @@ there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class QueryTaskError(Exception):
     """Base of all errors of this package."""
@@ -63,7 +65,11 @@ class AlreadyExists(Conflict):
 
 
 class Invalid(ClusterError):
-    """The object was refused."""
+    """The object was refused; ``causes`` are the fields at fault, each with what must be."""
+
+    def __init__(self, message: str, status: int = 422, causes: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message, status)
+        self.causes = tuple(causes)
 
 
 class Forbidden(ClusterError):

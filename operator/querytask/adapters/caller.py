@@ -193,13 +193,16 @@ class CallerCluster:
         query = {"limit": str(limit), "fieldSelector": field_selector, "continue": token}
         return await self._json("GET", f"{self._task()}?{_query(query)}")
 
-    async def create_task(self, body: Raw, *, dry_run: bool = False) -> Raw:
-        """Create a task; with ``dry_run`` only see whether it could be."""
-        return await self._json("POST", self._task() + ("?dryRun=All" if dry_run else ""), body=body)
+    async def create_task(self, body: Raw, *, dry_run: bool = False, manager: str = "") -> Raw:
+        """Create a task; with ``dry_run`` only see whether it could be. A field that the cluster does not
+        know is refused. ``manager`` is who is told to own the fields."""
+        query = {"fieldValidation": "Strict", "fieldManager": manager, "dryRun": "All" if dry_run else ""}
+        return await self._json("POST", f"{self._task()}?{_query(query)}", body=body)
 
-    async def patch_task(self, name: str, body: Raw) -> Raw:
+    async def patch_task(self, name: str, body: Raw, *, manager: str = "") -> Raw:
         """Merge ``body`` into the task (RFC 7386); with ``metadata.uid`` in it, only into that one."""
-        return await self._json("PATCH", self._task(name), body=body)
+        path = self._task(name) + (f"?{_query({'fieldManager': manager})}" if manager else "")
+        return await self._json("PATCH", path, body=body)
 
     async def delete_task(self, name: str, uid: str) -> None:
         """Delete the task, if it is still the same one."""

@@ -14,7 +14,19 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from querytask import errors
-from querytask.web import description, events, files, health, stats, task, tasks, worker_log
+from querytask.web import (
+    cancelling,
+    description,
+    events,
+    files,
+    health,
+    retrying,
+    stats,
+    submitting,
+    task,
+    tasks,
+    worker_log,
+)
 from querytask.web.access import Access
 from querytask.web.authentication import Authentication
 from querytask.web.bodies import Bodies
@@ -22,8 +34,11 @@ from querytask.web.parts import Parts
 from querytask.web.problems import Refusal, answer_to, refusal_of
 
 ROUTERS: tuple[APIRouter, ...] = (
+    submitting.router,
     tasks.router,
     task.router,
+    cancelling.router,
+    retrying.router,
     files.router,
     worker_log.router,
     stats.router,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import Path
 
-from querytask import errors
+from querytask import errors, names
 from querytask.adapters.store import StoredTask, TaskRecord
 from querytask.api import parse
 from querytask.core import clock, sql_text
@@ -132,6 +132,7 @@ def stored_of(raw: Raw) -> StoredTask:
         sources=task.spec.sources,
         resources=spec.get("resources", {}),
         spec={key: value for key, value in spec.items() if key not in _APART},
+        retry_of=names.retried_uid(task.metadata.annotations),
         priority=task.spec.priority,
         metadata={"labels": task.metadata.labels} if task.metadata.labels else {},
         phase=str((raw.get("status") or {}).get("phase") or Phase.QUEUED),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -186,17 +186,27 @@ def _of_cluster(error: errors.ClusterError) -> Refusal:
         return Refusal(Code.TOO_MANY_REQUESTS, message, retry_after=error.retry_after)
     if isinstance(error, errors.QuotaExceeded):
         return Refusal(Code.FORBIDDEN, message)
+    if isinstance(error, errors.Invalid):
+        return of_causes(message, error.causes)
     table: tuple[tuple[type[errors.ClusterError], Code], ...] = (
         (errors.Forbidden, Code.FORBIDDEN),
         (errors.NotFound, Code.TASK_NOT_FOUND),
         (errors.AlreadyExists, Code.ALREADY_EXISTS),
         (errors.Conflict, Code.CONFLICT),
-        (errors.Invalid, Code.INVALID),
     )
     for kind, code in table:
         if isinstance(error, kind):
             return Refusal(code, message)
     return Refusal(Code.CLUSTER_UNAVAILABLE, "the API server cannot be asked now", retry_after=2)
+
+
+def of_causes(message: str, causes: Sequence[tuple[str, str]]) -> Refusal:
+    """A 422 for fields of which the cluster has said what they must be."""
+    faults = [Fault(field=field, detail=detail) for field, detail in causes[:MOST_FAULTS]]
+    if not faults:
+        return Refusal(Code.INVALID, message)
+    first, listed = faults[0], faults if len(faults) > 1 else None
+    return Refusal(Code.INVALID, f"{first.field}: {first.detail}", field=first.field, faults=listed)
 
 
 def _of_store(error: errors.StoreError) -> Refusal:
@@ -231,7 +241,9 @@ def _of_validation(error: RequestValidationError) -> Refusal:
 
 
 def _fault(item: Mapping[str, Any]) -> Fault:
+    # A part in angle brackets is one of several forms of a body, which the caller did not write.
     place = [str(part) for part in item["loc"] if part not in ("query", "path", "header")]
+    place = [part for part in place if not part.startswith("<")]
     inside = place[1:] if place[:1] == ["body"] and len(place) > 1 else place
     missing = item["type"] == "missing"
     return Fault(

@@ -1,0 +1,109 @@
+"""``POST /tasks/{id}/cancel``: one PATCH in the caller's name, which sets ``spec.cancel`` and says why.
+
+The answer does not wait for the worker: it says that the cluster has the wish. A task that has its end
+refuses, whoever learns of that end first, this API or the API server.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Body, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from querytask import errors, names
+from querytask.adapters.caller import Access
+from querytask.adapters.store import StoredTask, TaskRecord
+from querytask.names import Phase
+from querytask.web import identity, views, words
+from querytask.web.answers import answer
+from querytask.web.callers import Caller, TheCaller, forbidden
+from querytask.web.idempotency import manager
+from querytask.web.identity import Found, TaskId
+from querytask.web.noting import note
+from querytask.web.parts import TheParts
+from querytask.web.problems import Code, Refusal, documented
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["task"])
+REASON_CHARACTERS = 256
+
+
+class Cancellation(BaseModel):
+    """Why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(
+        "", max_length=REASON_CHARACTERS, description="Shown in the task's status and in the history."
+    )
+
+
+@router.post(
+    "/{id}/cancel",
+    response_model=views.TaskView,
+    status_code=202,
+    responses=documented(Code.TASK_NOT_FOUND, Code.TASK_FINISHED, Code.CONFLICT),
+    summary="Cancel a task",
+)
+async def cancel(
+    uid: TaskId,
+    request: Request,
+    background: BackgroundTasks,
+    caller: TheCaller,
+    parts: TheParts,
+    body: Annotated[Cancellation | None, Body()] = None,
+) -> Response:
+    """Stop a task that waits or runs. Safe to repeat until it has its end, which it then has within seconds;
+    400 when it has ended, 404 when there is none."""
+    found = await identity.find(parts, caller, uid)
+    if found.stored.finished:
+        raise finished(found.stored.task)
+    if found.stored.task.phase == Phase.CANCELLING:
+        return _answer(found.stored, {"spec": {"cancel": True}}, caller)
+    reason = body.reason if body else ""
+    raw = await _patched(caller, found, reason)
+    background.add_task(note, parts, caller, request, "cancel", found.stored.task, reason)
+    return _answer(found.stored, raw, caller)
+
+
+async def _patched(caller: Caller, found: Found, reason: str) -> identity.Raw:
+    task = found.stored.task
+    metadata: identity.Raw = {"uid": task.uid}
+    if reason:
+        metadata["annotations"] = {names.CANCEL_REASON_ANNOTATION: reason}
+    body = {"metadata": metadata, "spec": {"cancel": True}}
+    try:
+        return await caller.cluster.patch_task(task.name, body, manager=manager(caller))
+    except errors.Forbidden as error:
+        namespace = caller.cluster.connections.namespace
+        raise forbidden(caller.principal, Access("patch"), namespace) from error
+    except errors.Invalid as error:
+        fields = {field for field, _ in error.causes}
+        if "spec.cancel" in fields:
+            raise finished(task) from error
+        if "metadata.uid" in fields:  # another object has the name
+            raise _gone(task) from error
+        raise
+    except errors.NotFound as error:
+        raise _gone(task) from error
+
+
+def finished(task: TaskRecord) -> Refusal:
+    """A 400 for a task that has its end."""
+    if task.completed_at is None:
+        return Refusal(Code.TASK_FINISHED, f'the task "{task.name}" has ended; it cannot be cancelled')
+    status = words.status_of(task.phase)
+    ended = task.completed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    detail = f'the task "{task.name}" is {status} since {ended}; it cannot be cancelled any more'
+    return Refusal(Code.TASK_FINISHED, detail, field="status", value=str(status))
+
+
+def _gone(task: TaskRecord) -> Refusal:
+    detail = f'the object of the task "{task.name}" was deleted, which has ended it'
+    return Refusal(Code.TASK_FINISHED, detail, field="status", value=str(words.Status.DELETED))
+
+
+def _answer(stored: StoredTask, live: identity.Raw, caller: Caller) -> Response:
+    headers = {"Location": f"{router.prefix}/{stored.task.uid}", "Cache-Control": "no-store"}
+    return answer(views.task(stored, live), 202, headers)
