@@ -19,7 +19,7 @@ _KINDS: dict[int, type[errors.ClusterError]] = {
 }
 _REFUSED = frozenset({400, 413, 422})
 _KIND_OF_FAULT = re.compile(
-    r'(Invalid value|Unsupported value|Required value|Forbidden|Duplicate value|Too long|Too many|Not found)'
+    r"(Invalid value|Unsupported value|Required value|Forbidden|Duplicate value|Too long|Too many|Not found)"
     r'(: ("(\\.|[^"\\])*"|[^:"]*))?: (?=.)'
 )
 _UNKNOWN = re.compile(r'(unknown|duplicate) field "([^"]+)"')
