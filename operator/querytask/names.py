@@ -148,6 +148,10 @@ class SourceReason(enum.StrEnum):
     CLAIM_RESERVED = "ClaimReserved"
 
 
+HISTORY_REPLACED = "HistoryReplaced"
+"""The reason of the Event on the operator's pod when its history is another one than before."""
+
+
 class ExportState(enum.StrEnum):
     """What became of a task's exported file."""
 

@@ -106,6 +106,47 @@ def test_a_failing_history_is_told(groups: list[dict[str, Any]], tmp_path: Path)
     )
 
 
+def history_gauge(name: str, values: str, namespace: str = NAMESPACE) -> dict[str, str]:
+    """A gauge of the history."""
+    return {"series": f'querytask_history_{name}{{namespace="{namespace}"}}', "values": values}
+
+
+@pytest.mark.parametrize(
+    ("values", "at", "value"),
+    [
+        pytest.param("0+0x2000", "25h", "", id="none was ever made"),
+        pytest.param("3600+0x2000", "25h30m", None, id="not for long enough"),
+        pytest.param("3600+0x2000", "26h", "", id="the last one is too old"),
+        pytest.param("0+60x2000", "26h", None, id="one was made just now"),
+        pytest.param("0+0x1500 90000+0x500", "26h", None, id="one was made at last"),
+    ],
+)
+def test_backups_that_are_not_made_are_told(
+    values: str, at: str, value: str | None, groups: list[dict[str, Any]], tmp_path: Path
+):
+    """The newest is older than a day, and that for half an hour."""
+    ages = [history_gauge("backup_timestamp_seconds", values)]
+
+    fires(tmp_path, groups, ages, at, "QueryTaskHistoryBackupStale", value=value)
+
+
+def test_who_makes_no_backups_is_not_told(groups: list[dict[str, Any]], tmp_path: Path):
+    """Without the setting there is no such gauge."""
+    fires(tmp_path, groups, [], "30h", "QueryTaskHistoryBackupStale", value=None)
+
+
+@pytest.mark.parametrize(
+    ("values", "value"), [("0x10", None), ("1x10", ""), ("1x3 0x7", None)], ids=["none", "one", "removed"]
+)
+def test_a_damaged_history_is_told(
+    values: str, value: str | None, groups: list[dict[str, Any]], tmp_path: Path
+):
+    """Until somebody has removed the file."""
+    found = [history_gauge("damaged_files", values)]
+
+    fires(tmp_path, groups, found, "8m", "QueryTaskHistoryDamaged", value=value)
+
+
 def test_another_namespace_wakes_nobody_here(groups: list[dict[str, Any]], tmp_path: Path):
     """Each release watches its own operator."""
     foreign = [

@@ -30,8 +30,8 @@ every_written_page = pytest.mark.parametrize("page", WRITTEN, ids=str)
 OF_OTHERS = """activeDeadlineSeconds appVersion emptyDir fsGroup generateName healthCheckExprs
     imagePullSecrets podAffinity resourceVersion subPath supplementalGroups"""
 """Words of Kubernetes and of other tools that sentences use beside our own: fields."""
-KINDS_OF_OTHERS = """ClusterRole ConfigMap ForceDeleted NetworkPolicy PersistentVolumeClaim PriorityClass
-    PrometheusRule QueryTaskCancellingStale QueryTaskHistoryFailing ReadOnlyMany ReadWriteMany ReadWriteOnce
+KINDS_OF_OTHERS = """ClusterRole ConfigMap ForceDeleted HistoryReplaced NetworkPolicy PersistentVolumeClaim
+    PriorityClass PrometheusRule QueryTaskCancellingStale QueryTaskHistoryFailing ReadOnlyMany ReadWriteMany ReadWriteOnce
     ReadWriteOncePod ResourceQuota RoleBinding RuntimeDefault ServiceAccount ServiceMonitor StatefulSet
     StorageClass"""
 """The same: kinds, modes, alerts."""

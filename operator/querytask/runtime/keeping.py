@@ -6,20 +6,17 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-from querytask import errors
+from querytask import errors, names
 from querytask.adapters.cluster import Cluster
 from querytask.adapters.store import Prepared
 from querytask.core import clock, events
 
 log = logging.getLogger(__name__)
 
-REPLACED = "HistoryReplaced"
-"""The reason of the Event."""
-
 
 def say(prepared: Prepared) -> None:
     """Into the log."""
-    if prepared.damage:
+    if prepared.damage or prepared.missing:
         log.error("%s", sentence(prepared))
     elif prepared.asked:
         log.warning("%s", sentence(prepared))
@@ -29,6 +26,11 @@ def say(prepared: Prepared) -> None:
 
 def sentence(prepared: Prepared) -> str:
     """What was wrong, where the old file lies, what took its place, and what happens now."""
+    if prepared.missing:
+        return (
+            f"The history has lost its newest steps, {prepared.missing} or more, as when its write-ahead log"
+            " is removed; tasks whose objects exist are recorded again"
+        )
     why = f"The history was damaged or lost ({prepared.damage})"
     if prepared.asked:
         why = "The history was restored, as somebody had asked"
@@ -44,10 +46,12 @@ def sentence(prepared: Prepared) -> str:
 
 async def tell(calls: Cluster, namespace: str, pod: str, prepared: Prepared, now: dt.datetime) -> None:
     """On the operator's pod, if the history is another one than before; what fails is said."""
-    if not prepared.damage and not prepared.asked:
+    if not (prepared.damage or prepared.asked or prepared.missing):
         return
     try:
         uid = (await calls.get_pod(pod))["metadata"]["uid"]
-        await calls.create_event(events.of_operator(namespace, pod, uid, REPLACED, sentence(prepared), now))
+        await calls.create_event(
+            events.of_operator(namespace, pod, uid, names.HISTORY_REPLACED, sentence(prepared), now)
+        )
     except errors.ClusterError as error:
         log.warning("The Event of the history could not be written: %s", error)

@@ -113,6 +113,13 @@ def test_damage_is_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
     assert "nothing was there to be kept, there is no backup, and it begins empty" in text
 
 
+def test_missing_steps_are_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    """Though the file is whole."""
+    level, text = said(Prepared(0.1, 1, missing=7), caplog)
+    assert level == logging.ERROR
+    assert text.startswith("The history has lost its newest steps, 7 or more")
+
+
 def test_a_restore_that_was_asked_for_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """But it is said."""
     level, text = said(

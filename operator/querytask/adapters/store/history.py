@@ -24,6 +24,7 @@ from querytask.adapters.store import (
     search,
     sqlite,
     steps,
+    witness,
 )
 from querytask.adapters.store.api_tables import ApiTables
 from querytask.adapters.store.columns import to_millisecond
@@ -99,7 +100,7 @@ def _open(
     engine = sqlite.writing(path, busy_seconds)
     with failures.translated(path), engine.connect() as connection, connection.begin():
         prepare(connection)
-    return SqliteHistory(path, clock, busy_seconds, search_seconds)
+    return SqliteHistory(path, clock, busy_seconds, search_seconds, migrating=migrating)
 
 
 def _create(path: Path) -> None:
@@ -117,9 +118,16 @@ class SqliteHistory:
     """The history in one SQLite file; what each method does, ``Store`` says."""
 
     def __init__(
-        self, path: Path, clock: Callable[[], Moment], busy_seconds: float, search_seconds: float
+        self,
+        path: Path,
+        clock: Callable[[], Moment],
+        busy_seconds: float,
+        search_seconds: float,
+        *,
+        migrating: bool,
     ) -> None:
         self._search_seconds = search_seconds
+        self._migrating, self._seen = migrating, -1
         self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
         self._writer = Writer(sqlite.writing(path, busy_seconds), path)
         self._readers = Readers(sqlite.reading(path, busy_seconds, READERS), path, READERS)
@@ -216,7 +224,15 @@ class SqliteHistory:
         if not self._path.exists():
             raise errors.StoreUnavailable(f"{self._path} is gone: somebody removed it while it was in use")
         now = self._now()
-        await self._write(lambda connection: steps.beat(connection, now))
+
+        def beat(connection: sa.Connection) -> int:
+            steps.beat(connection, now)
+            return witness.steps(connection)
+
+        seen = await self._write(beat)
+        if self._migrating and seen != self._seen:
+            await asyncio.to_thread(witness.write, self._path.parent, seen)
+            self._seen = seen
 
     async def integrity_check(self) -> None:
         await self._readers.ask(lambda connection: backup.check(connection, self._path))

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from querytask import errors
-from querytask.adapters.store import backup, backups, failures, filesystem, migrate, sqlite
+from querytask.adapters.store import backup, backups, failures, filesystem, migrate, sqlite, witness
 from querytask.adapters.store.backups import BUSY_SECONDS, Backup
 from querytask.adapters.store.records import Moment
 
@@ -51,6 +51,8 @@ class Prepared:
     """The backup that took its place; ``None`` when there was none that could be used."""
     asked: bool = False
     """Somebody had asked for a restore."""
+    missing: int = 0
+    """How many of its newest steps are not there any more, though nothing else is wrong."""
 
 
 async def prepare_history(
@@ -75,15 +77,18 @@ def prepare(directory: Path, now: Callable[[], Moment], busy_seconds: float = BU
         damage = _damage(directory, busy_seconds)
         seconds = time.monotonic() - started
         size = path.stat().st_size if path.exists() else 0
+        missing = 0 if damage else _missing(directory, busy_seconds)
+        if missing and _has_more(directory, busy_seconds):
+            damage = f"{missing} of its newest steps are missing, and a backup has more of them"
         if not damage:
-            return Prepared(seconds, size)
+            return Prepared(seconds, size, missing=missing)
         restored = _stage_newest(directory, busy_seconds)
         aside = _swap(directory, DAMAGED, now())
     except OSError as error:
         raise errors.StoreUnavailable(
             f"the history in {directory} cannot be restored: {error.strerror}"
         ) from error
-    return Prepared(seconds, size, damage, aside, restored)
+    return Prepared(seconds, size, damage, aside=aside, restored=restored)
 
 
 def stage(directory: Path, source: Path, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -122,7 +127,7 @@ def damaged_files(directory: Path) -> list[Path]:
 def _asked(directory: Path, now: Moment) -> Prepared:
     staged = directory / STAGED
     taken = Backup(staged, now, staged.stat().st_size)
-    return Prepared(0.0, taken.bytes, "", _swap(directory, REPLACED, now), taken, asked=True)
+    return Prepared(0.0, taken.bytes, aside=_swap(directory, REPLACED, now), restored=taken, asked=True)
 
 
 def _damage(directory: Path, busy_seconds: float) -> str:
@@ -141,6 +146,36 @@ def _damage(directory: Path, busy_seconds: float) -> str:
     finally:
         engine.dispose()
     return ""
+
+
+def _missing(directory: Path, busy_seconds: float) -> int:
+    """How many steps were seen that the database does not have: its write-ahead log was lost, or somebody has
+    put an older copy in its place."""
+    path, seen = directory / sqlite.FILE_NAME, witness.read(directory)
+    if not seen or not path.exists():
+        return 0
+    return max(0, seen - _steps(path, busy_seconds))
+
+
+def _has_more(directory: Path, busy_seconds: float) -> bool:
+    """Whether the newest backup has steps that the database has not."""
+    newest = next(iter(backups.listed(directory)), None)
+    if newest is None:
+        return False
+    try:
+        _check_usable(newest.path, busy_seconds)
+    except errors.StoreError:
+        return False
+    return _steps(newest.path, busy_seconds) > _steps(directory / sqlite.FILE_NAME, busy_seconds)
+
+
+def _steps(path: Path, busy_seconds: float) -> int:
+    engine = sqlite.reading(path, busy_seconds, 1)
+    try:
+        with failures.translated(path), engine.connect() as connection:
+            return witness.steps(connection)
+    finally:
+        engine.dispose()
 
 
 def _stage_newest(directory: Path, busy_seconds: float) -> Backup | None:
@@ -179,6 +214,7 @@ def _swap(directory: Path, prefix: str, now: Moment) -> Path | None:
     lies then."""
     path, staged = directory / sqlite.FILE_NAME, directory / STAGED
     aside = _free_name(directory, f"{prefix}{backups.stamp(now)}")
+    witness.forget(directory)
     # The log first: beside another database it would be taken for that one's.
     for suffix in (*LOGS, ""):
         there = path.with_name(path.name + suffix)
