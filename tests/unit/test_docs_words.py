@@ -31,8 +31,8 @@ OF_OTHERS = """activeDeadlineSeconds appVersion emptyDir fsGroup generateName he
     imagePullSecrets podAffinity resourceVersion subPath supplementalGroups"""
 """Words of Kubernetes and of other tools that sentences use beside our own: fields."""
 KINDS_OF_OTHERS = """ClusterRole ConfigMap ForceDeleted HistoryReplaced NetworkPolicy PersistentVolumeClaim
-    PriorityClass PrometheusRule QueryTaskCancellingStale QueryTaskHistoryFailing ReadOnlyMany ReadWriteMany ReadWriteOnce
-    ReadWriteOncePod ResourceQuota RoleBinding RuntimeDefault ServiceAccount ServiceMonitor StatefulSet
+    PriorityClass PrometheusRule QueryTaskCancellingStale QueryTaskHistoryFailing ReadOnlyMany ReadWriteMany
+    ReadWriteOnce ReadWriteOncePod ResourceQuota RoleBinding RuntimeDefault ServiceAccount ServiceMonitor StatefulSet
     StorageClass"""
 """The same: kinds, modes, alerts."""
 
