@@ -111,6 +111,9 @@ def _table(found: Sequence[Figure]) -> None:
         row += f"{_number(figure.ratio):>9}{bound:>12}  {figure.unit:<8} {'ok' if figure.ok else 'NOT OK'}"
         print(row)
         print(f"    {meanings[figure.name]['what']}")
+        if figure.aim is not None:
+            reached = "reached" if figure.aimed else f"missed: {meanings[figure.name]['why']} says why"
+            print(f"    aim {_number(figure.aim)} {reached}")
     print(f"({RATIO}: value by baseline, or the value itself where there is no baseline)")
 
 
