@@ -32,8 +32,8 @@ OF_OTHERS = """activeDeadlineSeconds appVersion emptyDir fsGroup generateName he
 """Words of Kubernetes and of other tools that sentences use beside our own: fields."""
 KINDS_OF_OTHERS = """ClusterRole ConfigMap ForceDeleted HistoryReplaced NetworkPolicy PersistentVolumeClaim
     PriorityClass PrometheusRule QueryTaskCancellingStale QueryTaskHistoryFailing ReadOnlyMany ReadWriteMany
-    ReadWriteOnce ReadWriteOncePod ResourceQuota RoleBinding RuntimeDefault ServiceAccount ServiceMonitor StatefulSet
-    StorageClass"""
+    ReadWriteOnce ReadWriteOncePod ResourceQuota RoleBinding RuntimeDefault ServiceAccount ServiceMonitor
+    StatefulSet StorageClass"""
 """The same: kinds, modes, alerts."""
 
 
