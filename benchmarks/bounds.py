@@ -4,7 +4,7 @@ Each benchmark is a program of its own that prints what it does, and for each fi
 ``python -m benchmarks`` gathers these lines into one table.
 
 A figure that breaks its ``bound`` fails the run. Where what is wished for is out of reach for a known reason,
-the wish stands beside the bound as ``aim``, with the page that says ``why``: a miss is said and fails nothing.
+the wish stands beside it as ``aim``, with the page that says ``why``: a miss is said and fails nothing.
 """
 
 from __future__ import annotations
