@@ -132,6 +132,15 @@ def test_a_pair_needs_no_scan_and_no_sort(
     assert sorts == (["USE TEMP B-TREE FOR ORDER BY"] * 2 if few_moves else [])
 
 
+@pytest.mark.parametrize("order", Order)
+def test_uids_are_looked_up(asked: Asked, order: Order) -> None:
+    """Each by itself, whatever else the filter says."""
+    wanted = TaskFilter(namespace="analytics", uids=("1", "2"), owner="ada")
+    assert len(search.search(asked.connection, wanted, PageRequest(order=order)).items) == 2
+    first = asked.plans()[0]
+    assert first == "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (uid=?)"
+
+
 def _quick(line: str) -> bool:
     """Found in an index, walked along the index of words, or the merge of such."""
     words = line.startswith("SCAN task_words VIRTUAL TABLE INDEX")

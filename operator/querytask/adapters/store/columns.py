@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,7 +47,11 @@ class Moment(sa.types.TypeDecorator[dt.datetime]):
         return None if value is None else millis(value)
 
     def process_result_value(self, value: int | None, dialect: sa.Dialect) -> dt.datetime | None:
-        return None if value is None else moment(value)
+        return _moment(value)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[int | None], Any]:
+        # Without the library's own steps around it: a page of a list holds hundreds of times.
+        return _moment
 
 
 class Words(sa.types.TypeDecorator[str]):
@@ -69,7 +74,18 @@ class Json(sa.types.TypeDecorator[Any]):
         return None if value is None else clean(json_text(value))
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        return None if value is None else json.loads(value)
+        return _parsed(value)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[str | None], Any]:
+        return _parsed
+
+
+def _moment(value: int | None) -> dt.datetime | None:
+    return None if value is None else moment(value)
+
+
+def _parsed(value: str | None) -> Any:
+    return None if value is None else json.loads(value)
 
 
 def json_text(value: Any) -> str:

@@ -161,6 +161,7 @@ def _named(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> 
     question = sa.select(search_path.key_of(page.order).label("key"), tasks.c.place).where(
         tasks.c.namespace == wanted.namespace, tasks.c.uid.in_(sa.bindparam("uids", expanding=True))
     )
+    question = question.with_hint(tasks, f"INDEXED BY {search_path.UID}", "sqlite")
     for kind in search_filter.given(wanted):
         question = question.where(*search_filter.conditions(kind, wanted, tasks.c))
     found = [
@@ -177,7 +178,7 @@ def _beside(page: PageRequest, row: Any, seen: int, *, backward: bool) -> str:
 def _summaries(connection: sa.Connection, places: Sequence[int]) -> tuple[TaskSummary, ...]:
     found = {}
     for part in _parts(places):
-        for row in connection.execute(search_rows.SUMMARIES, {"places": part}).mappings():
+        for row in connection.execute(search_rows.SUMMARIES, {"places": part}).mappings().all():
             found[row["place"]] = search_rows.summary_of(cast(Row, row))
     return tuple(found[place] for place in places if place in found)
 

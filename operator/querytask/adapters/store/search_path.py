@@ -73,6 +73,8 @@ _OF_KIND = {
     Kind.CREATED: "ix_tasks_created",
 }
 _PLACE = "ix_tasks_place"
+UID = "sqlite_autoindex_tasks_1"
+"""The index of the primary key."""
 _BY_KEY, _BY_VERSION = "ix_moves_kind", "sqlite_autoindex_moves_1"
 
 
