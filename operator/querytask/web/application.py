@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -31,7 +32,7 @@ from querytask.web.access import Access
 from querytask.web.authentication import Authentication
 from querytask.web.bodies import Bodies
 from querytask.web.parts import Parts
-from querytask.web.problems import Refusal, answer_to, refusal_of
+from querytask.web.problems import Code, Refusal, answer_to, refusal_of
 
 ROUTERS: tuple[APIRouter, ...] = (
     submitting.router,
@@ -72,4 +73,16 @@ def routes(parts: Parts | None = None) -> FastAPI:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    return answer_to(refusal_of(error), request.scope.get("state", {}).get("request_id"))
+    refusal = refusal_of(error)
+    if refusal.code is Code.METHOD_NOT_ALLOWED:
+        refusal.headers["Allow"] = ", ".join(methods(request.url.path))
+    return answer_to(refusal, request.scope.get("state", {}).get("request_id"))
+
+
+def methods(path: str) -> list[str]:
+    """The methods of a path, of all routers; the framework names those of one. A path that is a route's own
+    counts before one with an ``{id}``."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    own = [route for route in routes if route.path == path]
+    fitting = own or [route for route in routes if route.path_regex.match(path)]
+    return sorted({method for route in fitting for method in route.methods or ()})

@@ -21,6 +21,9 @@ from querytask.web.problems import Code, Refusal, answer_to
 
 log = logging.getLogger(__name__)
 
+LEAVE_SECONDS = 1.0
+"""How long a client that is sent away may take to read why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -51,6 +54,7 @@ class GuardedConnection(H11Protocol):
         super().__init__(*arguments, **options)
         self._head: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the head of a request, or send the client away."""
@@ -70,7 +74,7 @@ class GuardedConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take it in; a head that is whole ends its wait."""
-        if self.transport.is_closing():
+        if self._leaving or self.transport.is_closing():
             return
         super().data_received(data)
         self._expect_head()
@@ -90,7 +94,9 @@ class GuardedConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets a problem, too."""
-        self._refuse(Refusal(Code.MALFORMED_REQUEST, "the request must be HTTP/1.1"))
+        self._refuse(
+            Refusal(Code.MALFORMED_REQUEST, "the request must be HTTP/1.1, with a head of at most 64 KiB")
+        )
 
     def on_response_complete(self) -> None:
         """The next head may have begun."""
@@ -98,7 +104,7 @@ class GuardedConnection(H11Protocol):
         self._expect_head()
 
     def _expect_head(self) -> None:
-        waiting = self._unfinished() and not self.transport.is_closing()
+        waiting = self._leaving is None and self._unfinished() and not self.transport.is_closing()
         if waiting and self._head is None:
             self._head = self.loop.call_later(self.limits.header_seconds, self._no_head)
         elif not waiting and self._head is not None:
@@ -124,7 +130,7 @@ class GuardedConnection(H11Protocol):
         self.transport.abort()
 
     def _cancel(self) -> None:
-        for timer in (self._head, self._stuck):
+        for timer in (self._head, self._stuck, self._leaving):
             if timer is not None:
                 timer.cancel()
         self._head = self._stuck = None
@@ -135,4 +141,5 @@ class GuardedConnection(H11Protocol):
         head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         status = f"HTTP/1.1 {refusal.status} \r\n".encode()
         self.transport.write(status + head + b"\r\n" + bytes(answer.body))
-        self.transport.close()
+        # What the client is still sending would end the connection with a reset, and the refusal with it.
+        self._leaving = self.loop.call_later(LEAVE_SECONDS, self.transport.close)

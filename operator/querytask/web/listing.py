@@ -3,9 +3,10 @@ are one model, and what they mean to the history."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from querytask.core.listing import (
     MAX_OFFSET,
@@ -21,6 +22,18 @@ from querytask.web.problems import Code, Refusal
 
 MAX_UIDS_IN_ADDRESS = 200
 """The most ``task_ids`` of a GET: an address has a length that proxies bound."""
+TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)")
+
+
+def _time(given: Any) -> Any:
+    """Refuse what the model would take for seconds since 1970: nobody means that by ``2026``."""
+    if given is not None and not (isinstance(given, str) and TIME.fullmatch(given)):
+        raise ValueError("must be a time with its zone, such as 2026-01-31T12:00:00Z")
+    return given
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
+UIDS = "Uids of tasks. All that match come as one page, without a cursor."
 WORD = Annotated[str, Field(max_length=200)]
 MAX_WORDS = 50
 
@@ -52,14 +65,14 @@ class ListQuery(BaseModel):
         max_length=1000,
         description="Words that must all stand in the SQL, in any order; `late*` is all that begins so.",
     )
-    created_since: AwareDatetime | None = None
-    created_until: AwareDatetime | None = Field(None, description="Exclusive, as `finished_until`.")
-    finished_since: AwareDatetime | None = None
-    finished_until: AwareDatetime | None = None
+    created_since: Time | None = None
+    created_until: Time | None = Field(None, description="Exclusive, as `finished_until`.")
+    finished_since: Time | None = None
+    finished_until: Time | None = None
     task_ids: list[Annotated[str, Field(max_length=8000)]] = Field(
         [],
-        max_length=MAX_UIDS,
-        description="Uids of tasks. All that match come as one page, without a cursor.",
+        max_length=MAX_UIDS_IN_ADDRESS,
+        description=f"{UIDS} At most {MAX_UIDS_IN_ADDRESS}, parted by commas or spaces, or given one by one.",
     )
     order_by: Order = Field(Order.CREATED, description="What the tasks are ordered by.")
     descending: bool = Field(True, description="The newest, or longest, first.")
@@ -140,6 +153,14 @@ class ListQuery(BaseModel):
             finished_until=self.finished_until,
             uids=_uids(self.task_ids, most_uids),
         )
+
+
+class ListBody(ListQuery):
+    """The same as JSON, with room for more uids."""
+
+    task_ids: list[Annotated[str, Field(max_length=63)]] = Field(
+        [], max_length=MAX_UIDS, description=f"{UIDS} At most {MAX_UIDS}."
+    )
 
 
 def _uids(texts: list[str], most: int) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from querytask.core import listing as history
 from querytask.web import views
 from querytask.web.answers import JSON, written
 from querytask.web.callers import LIST, TheCaller
-from querytask.web.listing import MAX_UIDS_IN_ADDRESS, ListQuery
+from querytask.web.listing import MAX_UIDS_IN_ADDRESS, ListBody, ListQuery
 from querytask.web.parts import Parts, TheParts
 from querytask.web.problems import Code, Refusal, documented
 
@@ -40,7 +40,7 @@ async def list_tasks(query: Annotated[ListQuery, Query()], caller: TheCaller, pa
 
 
 @router.post("/query", response_model=views.Page, responses=ANSWERS, summary="List tasks, asked for as JSON")
-async def query_tasks(query: ListQuery, caller: TheCaller, parts: TheParts) -> Response:
+async def query_tasks(query: ListBody, caller: TheCaller, parts: TheParts) -> Response:
     """The same as `GET /tasks`, for filters that do not fit into an address: `task_ids` takes up to 10,000
     uids."""
     await caller.must(LIST)

@@ -6,6 +6,7 @@ import os
 import shutil
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,8 @@ def served(certificate: Certificate, pki: Pki) -> str:
             pass
     found = near.getpeercert()
     assert found
-    return str(dict(part[0] for part in found["subject"])["commonName"])
+    subject: Any = found["subject"]
+    return str(dict(part[0] for part in subject)["commonName"])
 
 
 def test_a_renewed_certificate_is_used(pki: Pki, tmp_path: Path):
