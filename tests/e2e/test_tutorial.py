@@ -57,7 +57,12 @@ def masked(lines: list[str]) -> list[str]:
 def talk(site: Site, folder: Path) -> Iterator[Spoken]:
     """Type the whole tutorial into one shell."""
     parts = [part for block in TUTORIAL.blocks("console") for part in dialogue(block.text)]
-    parts = [(command, shown) for command, shown in parts if not OF_THE_DEMO.match(command)]
+    return typed(site, folder, [part for part in parts if not OF_THE_DEMO.match(part[0])])
+
+
+def typed(site: Site, folder: Path, parts: list[tuple[str, list[str]]]) -> Iterator[Spoken]:
+    """Type commands, each with what a page shows of it, into one shell in ``folder``, which holds a
+    ``kubeconfig``; the names of the demo stand for those of ``site``."""
     script = "".join(f"{command}\n{TELL}\n" for command, _ in parts)
     script = script.replace("querytask-demo", site.namespace)
     script = script.replace("querytask-querytask-operator", site.fullname)
