@@ -20,7 +20,6 @@ from querytask.adapters.store.rows import Row
 from querytask.adapters.store.schema import tasks
 from querytask.adapters.store.search_cursor import Cursor
 from querytask.adapters.store.search_filter import Kind
-from querytask.adapters.store.search_path import Arm
 from querytask.core.listing import (
     MAX_OFFSET,
     MAX_PAGE_SIZE,
@@ -112,38 +111,18 @@ def _part(
 ) -> sa.Select[Any] | sa.CompoundSelect[Any]:
     narrow = None if search_path.is_pair(page.order, wanted) else _narrowest(connection, wanted)
     arms = search_path.gather(page.order, wanted, narrow) if narrow else search_path.walk(page.order, wanted)
-    down = page.descending
-    parts = [_select(arm) for arm in arms]
-    if cursor is not None:
-        down = page.descending != cursor.backward
-        parts = [
-            part.where(_beyond(page.order, arm, cursor, down)) for arm, part in zip(arms, parts, strict=True)
-        ]
-        changes = (
-            placing.newest(connection, wanted.namespace) - seen if page.order in search_path.KINDS else 0
-        )
+    down = page.descending if cursor is None else page.descending != cursor.backward
+    if cursor is not None and page.order in search_path.KINDS:
+        changes = placing.newest(connection, wanted.namespace) - seen
         if changes:
-            parts = [part.where(search_path.stays(page.order, seen)) for part in parts]
-            moved = search_path.then(page.order, wanted, seen, changes, narrow)
-            parts.append(_select(moved).where(_beyond(page.order, moved, cursor, down)))
+            arms = search_path.as_it_was(page.order, arms, seen)
+            arms.append(search_path.then(page.order, wanted, seen, changes, narrow))
+    beyond = search_path.Beyond(cursor, down)
+    parts = [arm.select(arm.key.label("key"), arm.place.label("place"), beyond=beyond) for arm in arms]
     whole = parts[0] if len(parts) == 1 else sa.union_all(*parts)
     by = [_KEY] if page.order in search_cursor.UNIQUE else [_KEY, _PLACE]
-    return (
-        whole.order_by(*[part.desc() if down else part.asc() for part in by])
-        .limit(page.limit + 1)
-        .offset(page.offset)
-    )
-
-
-def _select(arm: Arm) -> sa.Select[Any]:
-    return arm.select(arm.key.label("key"), arm.place.label("place"))
-
-
-def _beyond(order: Order, arm: Arm, cursor: Cursor, down: bool) -> sa.ColumnElement[bool]:
-    if order in search_cursor.UNIQUE:
-        return arm.key < cursor.key if down else arm.key > cursor.key
-    here, there = sa.tuple_(arm.key, arm.place), sa.tuple_(sa.literal(cursor.key), sa.literal(cursor.place))
-    return here < there if down else here > there
+    ordered = whole.order_by(*[part.desc() if down else part.asc() for part in by])
+    return ordered.limit(page.limit + 1).offset(page.offset)
 
 
 def _narrowest(connection: sa.Connection, wanted: TaskFilter) -> Kind | None:

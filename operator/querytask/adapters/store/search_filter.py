@@ -19,6 +19,9 @@ from querytask.adapters.store.columns import clean, millis
 from querytask.core.listing import TaskFilter
 
 Condition = sa.ColumnElement[bool]
+Span = tuple[Any, Any]
+"""The least value, and the first one that is too great; ``None`` for no bound."""
+WHOLE: Span = (None, None)
 _SURROGATES = range(0xD800, 0xE000)
 _LAST = 0x10FFFF
 
@@ -53,44 +56,44 @@ def conditions(kind: Kind, wanted: TaskFilter, rows: Any) -> list[Condition]:
     """What ``kind`` demands of ``rows``: the columns of the tasks, or of an alias of them."""
     if kind is Kind.TEXT:
         return [search_words.stand_in(rows.place, wanted.text)]
-    if kind is Kind.NAME:
-        return list(starts_with(rows.name, wanted.name_prefix))
     if kind is Kind.OWNER:
         return [rows.owner == wanted.owner]
     if kind is Kind.EXPORT:
         return [rows.export_status.in_(sorted(wanted.export_states))]
-    if kind is Kind.FINISHED:
-        return list(finished(rows.ended, wanted))
     if kind is Kind.PHASES:
         return [rows.phase.in_(sorted(wanted.phases))]
-    return list(created(rows.place, wanted))
+    column = {Kind.CREATED: rows.place, Kind.FINISHED: rows.ended, Kind.NAME: rows.name}[kind]
+    return list(within(column, span(kind, wanted)))
 
 
-def created(place: sa.ColumnElement[int], wanted: TaskFilter) -> Iterator[Condition]:
-    """The time of creation, as a range of places."""
-    if wanted.created_since is not None:
-        yield place >= _least(wanted.created_since) * placing.PLACES
-    if wanted.created_until is not None:
-        yield place < _least(wanted.created_until) * placing.PLACES
+def span(kind: Kind, wanted: TaskFilter) -> Span:
+    """What ``kind`` demands, where that is a part of an order: of places, of ends, or of names."""
+    if kind is Kind.CREATED:
+        since, until = _least(wanted.created_since), _least(wanted.created_until)
+        return (
+            None if since is None else since * placing.PLACES,
+            None if until is None else until * placing.PLACES,
+        )
+    if kind is Kind.FINISHED:
+        # A task that has no end is in no part.
+        return _least(wanted.finished_since) or 0, _least(wanted.finished_until)
+    prefix = clean(wanted.name_prefix)
+    return prefix, _after(prefix)
 
 
-def finished(ended: sa.ColumnElement[int], wanted: TaskFilter) -> Iterator[Condition]:
-    """The time of the end; a task that has none is in no range."""
-    yield ended >= (0 if wanted.finished_since is None else _least(wanted.finished_since))
-    if wanted.finished_until is not None:
-        yield ended < _least(wanted.finished_until)
+def within(column: sa.ColumnElement[Any], part: Span) -> Iterator[Condition]:
+    """The value of ``column`` lies in ``part``."""
+    least, end = part
+    if least is not None:
+        yield column >= least
+    if end is not None:
+        yield column < end
 
 
-def starts_with(name: sa.ColumnElement[str], prefix: str) -> Iterator[Condition]:
-    """The names from ``prefix`` itself to the first text that no longer begins so."""
-    first = clean(prefix)
-    yield name >= first
-    if (end := _after(first)) is not None:
-        yield name < end
-
-
-def _least(moment: dt.datetime) -> int:
+def _least(moment: dt.datetime | None) -> int | None:
     """The first whole millisecond that is not before ``moment``: a row holds no more exact times."""
+    if moment is None:
+        return None
     return -(-(millis(moment) * 1000 + moment.microsecond % 1000) // 1000)
 
 

@@ -19,14 +19,15 @@ the order is walked and each row checked, for as long as a question may take.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from querytask.adapters.store import placing, search_filter, search_words
 from querytask.adapters.store.schema import moves, tasks
-from querytask.adapters.store.search_filter import Condition, Kind
+from querytask.adapters.store.search_cursor import UNIQUE, Cursor
+from querytask.adapters.store.search_filter import WHOLE, Condition, Kind, Span
 from querytask.core.listing import Order, TaskFilter
 
 FEW = 2000
@@ -36,11 +37,15 @@ PAIRS: dict[Order, frozenset[Kind]] = {
     Order.CREATED: frozenset({Kind.TEXT, Kind.OWNER, Kind.EXPORT, Kind.PHASES}),
     Order.UPDATED: frozenset(),
     Order.DURATION: frozenset(),
-    Order.FINISHED: frozenset({Kind.FINISHED}),
-    Order.NAME: frozenset({Kind.NAME}),
+    Order.FINISHED: frozenset(),
+    Order.NAME: frozenset(),
 }
 """The filters that have an index in that order; one of them at a time."""
-RANGE: dict[Order, Kind] = {Order.CREATED: Kind.CREATED}
+PART: dict[Order, Kind] = {
+    Order.CREATED: Kind.CREATED,
+    Order.FINISHED: Kind.FINISHED,
+    Order.NAME: Kind.NAME,
+}
 """The filter that is a part of the order itself, beside any other."""
 
 KINDS = {
@@ -79,6 +84,36 @@ _BY_KEY, _BY_VERSION = "ix_moves_kind", "sqlite_autoindex_moves_1"
 
 
 @dataclass(frozen=True, slots=True)
+class Beyond:
+    """Where a walk begins: at a cursor, or at the end of the order that it comes from."""
+
+    cursor: Cursor | None = None
+    down: bool = True
+
+    def within(self, arm: Arm) -> Iterator[Condition]:
+        """The rest of the arm's part of the order.
+
+        A bound is said once for each side: of two, the planner would search by one and check the other on
+        each row between them.
+        """
+        least, end = arm.span
+        if self.cursor is not None and self.down and (end is None or self.cursor.key < end):
+            yield self._passed(self.cursor, arm)
+            end = None
+        elif self.cursor is not None and not self.down and (least is None or self.cursor.key >= least):
+            yield self._passed(self.cursor, arm)
+            least = None
+        yield from search_filter.within(arm.key, (least, end))
+
+    def _passed(self, cursor: Cursor, arm: Arm) -> Condition:
+        if cursor.order in UNIQUE:
+            return arm.key < cursor.key if self.down else arm.key > cursor.key
+        here = sa.tuple_(arm.key, arm.place)
+        there = sa.tuple_(sa.literal(cursor.key), sa.literal(cursor.place))
+        return here < there if self.down else here > there
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """One walk along one index: rows in the order, each with what the order compares."""
 
@@ -88,11 +123,14 @@ class Arm:
     conditions: tuple[Condition, ...]
     index: str
     """That of ``tasks``."""
+    span: Span = WHOLE
+    """The part of the order, of what ``key`` compares."""
     index_of_moves: str = ""
 
-    def select(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-        """The question for ``columns`` of these rows."""
-        found = sa.select(*columns).select_from(*self.rows).where(*self.conditions)
+    def select(self, *columns: sa.ColumnElement[Any], beyond: Beyond | None = None) -> sa.Select[Any]:
+        """The question for ``columns`` of these rows, or of those of them that lie beyond a place."""
+        found = sa.select(*columns).select_from(*self.rows)
+        found = found.where(*self.conditions, *(beyond or Beyond()).within(self))
         if self.index_of_moves:
             found = found.with_hint(moves, f"INDEXED BY {self.index_of_moves}", "sqlite")
         return found.with_hint(tasks, f"INDEXED BY {self.index}", "sqlite")
@@ -100,7 +138,7 @@ class Arm:
 
 def is_pair(order: Order, wanted: TaskFilter) -> bool:
     """Whether an index holds just what is asked for, in that order."""
-    rest = [kind for kind in search_filter.given(wanted) if kind is not RANGE.get(order)]
+    rest = [kind for kind in search_filter.given(wanted) if kind is not PART.get(order)]
     return len(rest) <= 1 and PAIRS[order].issuperset(rest)
 
 
@@ -113,14 +151,21 @@ def walk(order: Order, wanted: TaskFilter) -> list[Arm]:
     """The walk along the order: one arm, or one for each of several values."""
     kinds = search_filter.given(wanted)
     driver = next((kind for kind in kinds if kind in PAIRS[order]), None)
+    span = part(order, wanted)
+    rest = tuple(_checked(wanted, tuple(kind for kind in kinds if kind not in (driver, PART.get(order)))))
     if driver is Kind.TEXT:
-        return [_words(wanted, kinds)]
-    rest = tuple(_checked(wanted, tuple(kind for kind in kinds if kind is not driver)))
+        return [_words(wanted, rest, span)]
     index = _OF_KIND[driver] if driver else _INDEX[order]
     return [
-        Arm((tasks,), key_of(order), tasks.c.place, (_here(wanted), *chosen, *rest), index)
+        Arm((tasks,), key_of(order), tasks.c.place, (_here(wanted), *chosen, *rest), index, span)
         for chosen in _values(driver, wanted)
     ]
+
+
+def part(order: Order, wanted: TaskFilter) -> Span:
+    """The part of the order that the filter demands."""
+    kind = PART.get(order)
+    return search_filter.span(kind, wanted) if kind in search_filter.given(wanted) else WHOLE
 
 
 def gather(order: Order, wanted: TaskFilter, kind: Kind) -> list[Arm]:
@@ -141,33 +186,33 @@ def few(kind: Kind, wanted: TaskFilter) -> sa.Select[Any]:
     return found.with_hint(rows, f"INDEXED BY {_OF_KIND[kind]}", "sqlite")
 
 
+def as_it_was(order: Order, arms: list[Arm], seen: int) -> list[Arm]:
+    """The same walks, without the tasks that have come to where they stand after version ``seen``."""
+    if order is Order.UPDATED:
+        return [replace(arm, span=(None, seen + 1)) for arm in arms]
+    return [replace(arm, conditions=(*arm.conditions, tasks.c.moved <= seen)) for arm in arms]
+
+
 def then(order: Order, wanted: TaskFilter, seen: int, changes: int, narrow: Kind | None) -> Arm:
     """The tasks that stood elsewhere in the order when the list was at version ``seen``, ``changes`` ago.
 
     A few changes are looked through and sorted; of many some will lie just beyond the cursor, so these are
     walked in their order.
     """
-    kinds = [kind for kind in search_filter.given(wanted) if kind not in (narrow, Kind.FINISHED)]
+    kinds = search_filter.given(wanted)
     conditions = [
         tasks.c.place == moves.c.place,
         moves.c.namespace == wanted.namespace,
         moves.c.kind == KINDS[order],
         moves.c.until_version > seen,
         moves.c.since_version <= seen,
-        *_checked(wanted, tuple(kinds)),
+        *_checked(wanted, tuple(kind for kind in kinds if kind not in (narrow, PART.get(order)))),
     ]
-    if Kind.FINISHED in search_filter.given(wanted):
-        ended = moves.c.key if order is Order.FINISHED else tasks.c.ended
-        conditions += search_filter.finished(ended, wanted)
     if narrow is not None:
         conditions.append(moves.c.place.in_(few(narrow, wanted)))
+    span = (None, seen + 1) if order is Order.UPDATED else part(order, wanted)
     index = _BY_VERSION if changes <= FEW else _BY_KEY
-    return Arm((moves, tasks), moves.c.key, moves.c.place, tuple(conditions), _PLACE, index)
-
-
-def stays(order: Order, seen: int) -> Condition:
-    """The row stands in the order where it stood at version ``seen``."""
-    return (tasks.c.version if order is Order.UPDATED else tasks.c.moved) <= seen
+    return Arm((moves, tasks), moves.c.key, moves.c.place, tuple(conditions), _PLACE, span, index)
 
 
 def _here(wanted: TaskFilter) -> Condition:
@@ -187,16 +232,7 @@ def _values(driver: Kind | None, wanted: TaskFilter) -> list[list[Condition]]:
     return [search_filter.conditions(driver, wanted, tasks.c) if driver else []]
 
 
-def _words(wanted: TaskFilter, kinds: tuple[Kind, ...]) -> Arm:
+def _words(wanted: TaskFilter, rest: tuple[Condition, ...], span: Span) -> Arm:
     place = search_words.task_words.c.rowid
-    rest = tuple(kind for kind in kinds if kind not in (Kind.TEXT, Kind.CREATED))
-    # Of the index of words, not of the tasks: else the planner would begin with these.
-    created = search_filter.created(place, wanted)
-    found = (
-        tasks.c.place == place,
-        search_words.match(wanted.text),
-        _here(wanted),
-        *created,
-        *_checked(wanted, rest),
-    )
-    return Arm((search_words.task_words, tasks), place, place, found, _PLACE)
+    found = (tasks.c.place == place, search_words.match(wanted.text), _here(wanted), *rest)
+    return Arm((search_words.task_words, tasks), place, place, found, _PLACE, span)
