@@ -41,6 +41,7 @@ BENCHMARKS = (
     Benchmark("api_writes", "1 min", ("api_writes",)),
     Benchmark("throughput", "6 min", ("throughput",)),
     Benchmark("startup", "4 min", ("startup_memory_megabytes", "startup_seconds")),
+    Benchmark("api_cancel", "3 min", ("api_cancel_p99_seconds",)),
     Benchmark(
         "cancel",
         "10 min",
@@ -51,6 +52,14 @@ BENCHMARKS = (
             "cancel_left",
             "cancel_writes",
         ),
+    ),
+    Benchmark(
+        "history_pages",
+        "5 min",
+        ("history_page_p99_milliseconds", "history_uids_seconds", "history_memory_megabytes"),
+    ),
+    Benchmark(
+        "history_writer", "1 min", ("history_transitions_per_second", "history_loop_blocked_milliseconds")
     ),
 )
 
