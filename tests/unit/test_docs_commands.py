@@ -55,7 +55,7 @@ def test_objects_are_found():
 # kubectl
 
 OTHERS = """all crd events namespace node nodes persistentvolumeclaim pod pods pvc resourcequota role
-    rolebinding service statefulset statefulsets NAME"""
+    rolebinding secret service statefulset statefulsets NAME"""
 KNOWN = {*KINDS, *OTHERS.split()} | {crd["metadata"]["name"] for crd in CRDS.values()}
 CONDITIONS = {*names.Condition, "Ready", "Established"}
 TAKES_KIND = {"get", "describe", "delete", "wait", "patch", "annotate", "label", "edit"}

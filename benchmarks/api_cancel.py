@@ -1,0 +1,178 @@
+"""How soon a cancellation is answered: ``python -m benchmarks.api_cancel [--tasks 1000] [--cancels 300]``.
+
+An operator with 1000 live tasks whose pods are played by a scripted kubelet, and the API beside it, as the
+pod has them: two processes on one history. While 50 other requests a second come from other callers (lists,
+single tasks, counts), tasks are cancelled at a steady rate over TLS, each with its reason. What counts is the
+time from the request to its answer, as the client sees it, and each answer must be a 202.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import ssl
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from benchmarks.bounds import percentile, report
+from benchmarks.plane import Installation, kubelet, plane, task
+from querytask import names
+from tests.controlplane.kit import api, script
+from tests.controlplane.kit.api import READ, WRITE, Accounts, ApiProcess
+
+TRAFFIC_PER_SECOND = 50.0
+CANCELS_PER_SECOND = 5.0
+CALLERS = 5
+"""Who send the other requests."""
+LIVE_SECONDS = 300.0
+"""How long the tasks may take until the operator has them all."""
+REASON = {"reason": "measured"}
+
+
+@dataclass
+class Found:
+    """Seconds of each answer."""
+
+    cancels: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def serving(place: Installation, plane_folder: Path) -> AsyncIterator[ApiProcess]:
+    """The API beside the operator of ``place``."""
+    pki = api.certificates(place.folder / "pki")
+    values = api.environment(
+        place.plane,
+        place.namespace,
+        pki,
+        history=place.history,
+        exports=place.exports,
+        authority=plane_folder / "pki" / "ca.crt",
+    )
+    process = ApiProcess(values, place.folder / "api.log", pki)
+    try:
+        await asyncio.to_thread(process.wait_ready)
+        yield process
+    finally:
+        await asyncio.to_thread(process.stop)
+
+
+def client(process: ApiProcess, token: str) -> httpx.AsyncClient:
+    """A caller."""
+    context = ssl.create_default_context(cafile=str(process.pki.authority))
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.AsyncClient(
+        base_url=process.url, headers=headers, verify=context, timeout=30, trust_env=False
+    )
+
+
+async def cancel(caller: httpx.AsyncClient, uids: Sequence[str], found: Found) -> None:
+    """Cancel one after the other, at a steady rate: a slow answer does not slow the next request down."""
+    async with asyncio.TaskGroup() as group:
+        began = time.perf_counter()
+        for number, uid in enumerate(uids):
+            await asyncio.sleep(max(0.0, began + number / CANCELS_PER_SECOND - time.perf_counter()))
+            group.create_task(_cancel(caller, uid, found))
+
+
+async def _cancel(caller: httpx.AsyncClient, uid: str, found: Found) -> None:
+    began = time.perf_counter()
+    answer = await caller.post(f"/api/v1/tasks/{uid}/cancel", json=REASON)
+    found.cancels.append(time.perf_counter() - began)
+    if answer.status_code != 202:
+        found.wrong.append(answer.text)
+
+
+async def others(callers: Sequence[httpx.AsyncClient], uids: Sequence[str], found: Found) -> None:
+    """The other traffic, until it is ended."""
+    paths = itertools.cycle(
+        [
+            "/api/v1/tasks?limit=50",
+            f"/api/v1/tasks/{uids[0]}",
+            "/api/v1/tasks?status=running&limit=20",
+            f"/api/v1/tasks/{uids[-1]}/events",
+            "/api/v1/tasks?text=select&limit=20",
+        ]
+    )
+    turn = itertools.cycle(callers)
+    async with asyncio.TaskGroup() as group:
+        began = time.perf_counter()
+        for number in itertools.count():
+            await asyncio.sleep(max(0.0, began + number / TRAFFIC_PER_SECOND - time.perf_counter()))
+            group.create_task(_other(next(turn), next(paths), found))
+
+
+async def _other(caller: httpx.AsyncClient, path: str, found: Found) -> None:
+    began = time.perf_counter()
+    answer = await caller.get(path)
+    found.others.append(time.perf_counter() - began)
+    if answer.status_code != 200:
+        found.wrong.append(answer.text)
+
+
+async def live(caller: httpx.AsyncClient, count: int) -> None:
+    """Come back when the history has that many running tasks."""
+    query = {"status": "running", "count": "true", "limit": "1"}
+    async with asyncio.timeout(LIVE_SECONDS):
+        while (await caller.get("/api/v1/tasks", params=query)).json()["count"] < count:  # noqa: ASYNC110 - asked seldom
+            await asyncio.sleep(0.5)
+
+
+async def measured(place: Installation, process: ApiProcess, uids: Sequence[str], cancels: int) -> Found:
+    """Cancel ``cancels`` of the tasks while others ask."""
+    accounts, found = Accounts(place.plane, place.namespace), Found()
+    writer = client(process, accounts.make("bench-writer", WRITE))
+    readers = [client(process, accounts.make(f"bench-reader-{number}", READ)) for number in range(CALLERS)]
+    try:
+        await live(writer, len(uids))
+        noise = asyncio.create_task(others(readers, uids, found))
+        await asyncio.sleep(2)  # the noise is there, and every connection is open, before anything counts
+        await cancel(writer, uids[:cancels], found)
+        noise.cancel()
+        await asyncio.gather(noise, return_exceptions=True)
+    finally:
+        for caller in (writer, *readers):
+            await caller.aclose()
+    return found
+
+
+async def measure(tasks: int, cancels: int) -> bool:
+    """True when the bound is kept."""
+    scene = "hang stop=0.2"
+    bodies = [task(f"live-{number}", sql=script.sql(scene)) for number in range(tasks)]
+    with plane() as where:
+        async with where.installation() as place, kubelet(place, scene):
+            with place.operator(max_running=tasks):
+                made = await place.create(names.TASK_PLURAL, bodies)
+                uids = [str(item["metadata"]["uid"]) for item in made]
+                async with serving(place, where.plane.folder) as process:
+                    found = await measured(place, process, uids, cancels)
+    for wrong in found.wrong[:3]:
+        print(f"must be answered as asked, not with {wrong}")
+    answered = len(found.others) / (cancels / CANCELS_PER_SECOND + 2)
+    print(f"{len(found.cancels)} cancellations, median {statistics.median(found.cancels) * 1000:.1f} ms")
+    print(f"{answered:.0f} other requests a second, p99 {percentile(found.others, 0.99) * 1000:.1f} ms")
+    kept = report("api_cancel_p99_seconds", percentile(found.cancels, 0.99))
+    return kept and not found.wrong
+
+
+def main() -> int:
+    """Measure, and compare with the bound."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--cancels", type=int, default=300)
+    options = parser.parse_args()
+    return 0 if asyncio.run(measure(options.tasks, options.cancels)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
