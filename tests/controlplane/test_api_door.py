@@ -140,6 +140,17 @@ def test_health_needs_no_token_and_says_little(server: ApiProcess):
     assert (ready.status_code, ready.json()["checks"]) == (503, {"history": "the history cannot be read"})
 
 
+def test_without_a_history_there_is_a_503(server: ApiProcess, accounts: Accounts):
+    """For whoever has the right to ask; who has none is told that first."""
+    for name, verbs, status, code in (
+        ("no-history", ("get", "list"), 503, "StoreUnavailable"),
+        ("no-right", (), 403, "Forbidden"),
+    ):
+        with server.client(accounts.make(name, verbs)) as client:
+            answer = client.get("/api/v1/tasks")
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
 def test_it_speaks_tls_and_nothing_else(server: ApiProcess):
     """A token sent in the clear would be anybody's."""
     with httpx.Client(trust_env=False) as client, pytest.raises(httpx.HTTPError):

@@ -1,0 +1,196 @@
+"""Every code of a refusal is provoked once: by a server with narrow bounds, on a history that holds one task
+of each kind. (``StoreUnavailable`` and ``ClusterUnavailable`` are in ``test_api_door``.)"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cluster.harness import ControlPlane
+from querytask.adapters.store import open_history
+from querytask.web.problems import CODES, Code
+from querytask_worker.contract import Error
+from tests.controlplane.conftest import new_namespace
+from tests.controlplane.kit import api
+from tests.controlplane.kit.api import Accounts, ApiProcess
+from tests.controlplane.kit.waiting import until
+from tests.unit.store import builders
+
+TASKS = "/api/v1/tasks"
+Call = Callable[[httpx.Client], httpx.Response]
+
+
+async def fill(directory: Path, namespace: str) -> None:
+    """One task that runs, one that has failed, and two with an export: one that is there, one expired."""
+    store = await open_history(directory)
+    done: dict[str, Any] = {
+        "namespace": namespace,
+        "phase": "Succeeded",
+        "completed_at": builders.at(9),
+        "result": builders.result(),
+    }
+    error = Error("SqlError", "no such table", "User")
+    await store.record(builders.task("running", "Running", namespace=namespace))
+    await store.record(
+        builders.task("failed", "Failed", namespace=namespace, completed_at=builders.at(9), error=error)
+    )
+    await store.record(builders.task("kept", **done), export=builders.export())
+    await store.record(builders.task("gone", **done), export=builders.export(state="Expired"))
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def place(
+    control_plane: ControlPlane, namespace_names: Iterator[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ApiProcess, Accounts]]:
+    """A server whose exports volume is not there."""
+    namespace, folder = new_namespace(control_plane, namespace_names), tmp_path_factory.mktemp("codes")
+    (folder / "history").mkdir()
+    asyncio.run(fill(folder / "history", namespace))
+    pki = api.certificates(folder / "pki")
+    environment = api.environment(
+        control_plane,
+        namespace,
+        pki,
+        history=folder / "history",
+        exports=folder / "no-such-volume",
+        authority=control_plane.folder / "pki" / "ca.crt",
+        api_body_seconds=0.6,
+        api_max_body_bytes=4096,
+        api_max_requests=2,
+        api_max_waiting=1,
+    )
+    process = ApiProcess(environment, folder / "api.log", pki)
+    try:
+        yield process.wait_ready(), Accounts(control_plane, namespace)
+    finally:
+        assert process.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def reader(place: tuple[ApiProcess, Accounts]) -> Iterator[httpx.Client]:
+    server, accounts = place
+    with server.client(accounts.make("codes", pods=True)) as client:
+        yield client
+
+
+def body(text: str, **headers: str) -> Call:
+    """A POST of that text."""
+    return lambda client: client.post(
+        f"{TASKS}/query", content=text, headers={"Content-Type": "application/json"} | headers
+    )
+
+
+def get(path: str, **query: str) -> Call:
+    return lambda client: client.get(path, params=query)
+
+
+@pytest.mark.parametrize(
+    ("code", "call"),
+    [
+        (Code.MALFORMED_REQUEST, body("{")),
+        (Code.UNAUTHENTICATED, lambda client: client.get(TASKS, headers={"Authorization": "Bearer x"})),
+        (Code.NOT_FOUND, get("/api/v1/nothing")),
+        (Code.NOT_FOUND, get(f"{TASKS}/")),
+        (Code.TASK_NOT_FOUND, get(f"{TASKS}/nobody")),
+        (Code.TASK_NOT_FOUND, get(f"{TASKS}/elsewhere:task-running")),
+        (Code.NOTHING_THERE, get(f"{TASKS}/failed/preview")),
+        (Code.NOTHING_THERE, get(f"{TASKS}/running/logs")),
+        (Code.METHOD_NOT_ALLOWED, lambda client: client.delete("/api/v1/stats")),
+        (Code.NOT_YET, get(f"{TASKS}/running/export")),
+        (Code.EXPORT_GONE, get(f"{TASKS}/gone/export")),
+        (Code.EXPORTS_UNAVAILABLE, get(f"{TASKS}/kept/export")),
+        (Code.BODY_TOO_LARGE, body(json.dumps({"text": "x" * 5000}))),
+        (Code.UNSUPPORTED_MEDIA_TYPE, body("{}", **{"Content-Type": "text/plain"})),
+        (Code.INVALID, body('{"limit": "many"}')),
+        (Code.INVALID, body("[]")),
+        (Code.INVALID, get(f"{TASKS}/running", wait="for ever")),
+        (Code.INVALID, get(f"{TASKS}/running/logs", attempt="0")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_code(reader: httpx.Client, code: Code, call: Call):
+    """With its status, in the one shape, under an id that the log has."""
+    answer = call(reader)
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    told = answer.json()
+    assert (told["code"], answer.status_code) == (code, CODES[code].status)
+    assert told["instance"] == answer.headers["x-request-id"]
+    assert told["detail"]
+
+
+def test_the_methods_of_a_path(reader: httpx.Client):
+    """A 405 names them all."""
+    assert reader.delete("/api/v1/stats").headers["allow"] == "GET"
+    assert reader.delete(TASKS).headers["allow"] == "GET, POST"
+    assert reader.put(f"{TASKS}/query").headers["allow"] == "POST"
+
+
+def test_no_right_at_all(place: tuple[ApiProcess, Accounts]):
+    """Of the cluster's making, and in its words."""
+    server, accounts = place
+    with server.client(accounts.make("codes-nothing", ())) as client:
+        answer = client.get(TASKS)
+    assert (answer.status_code, answer.json()["code"]) == (403, "Forbidden")
+    assert "must have the right to list querytasks.querytask.dev" in answer.json()["detail"]
+
+
+def test_too_many_at_one_time(place: tuple[ApiProcess, Accounts], reader: httpx.Client):
+    """Of those who wait, and of one caller's requests; another caller is answered meanwhile."""
+    server, accounts = place
+    other = accounts.make("codes-other")
+    with reader.stream("GET", "/api/v1/events"):
+        waits = reader.get(f"{TASKS}/running", params={"wait": "5s"})
+        assert (waits.status_code, waits.json()["code"]) == (429, "TooManyRequests")
+        assert waits.headers["retry-after"] == "5"
+        with closing(raw(server, str(reader.headers["authorization"]), length=10)):
+            until(lambda: reader.get(TASKS).status_code == 429)
+            answer = reader.get(TASKS)
+            assert (answer.json()["code"], answer.headers["retry-after"]) == ("TooManyRequests", "1")
+            with server.client(other) as client:
+                assert client.get(TASKS).status_code == 200
+    until(lambda: reader.get(TASKS).status_code == 200)
+
+
+def test_a_body_that_does_not_come(place: tuple[ApiProcess, Accounts], reader: httpx.Client):
+    """408, after the time that a body has."""
+    with closing(raw(place[0], str(reader.headers["authorization"]), length=10)) as wire:
+        told = b""
+        while part := wire.recv(65536):
+            told += part
+    assert told.startswith(b"HTTP/1.1 408")
+    assert json.loads(told.partition(b"\r\n\r\n")[2])["code"] == "RequestTimeout"
+
+
+def raw(server: ApiProcess, authorization: str, *, length: int) -> ssl.SSLSocket:
+    """A connection on which a request was begun whose body does not come."""
+    context = ssl.create_default_context(cafile=str(server.pki.authority))
+    plain = socket.create_connection(("localhost", server.port or 0), timeout=10)
+    wire = context.wrap_socket(plain, server_hostname="localhost")
+    head = (
+        f"POST {TASKS}/query HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+    wire.sendall(head.encode() + b"{")
+    return wire
+
+
+def test_no_code_is_left_out():
+    """Each stands in a test of the API that runs it."""
+    here = Path(__file__).parent
+    texts = [path.read_text(encoding="utf-8") for path in here.glob("test_api_*.py")]
+    unit = here.parent / "unit" / "web"
+    texts += [
+        path.read_text(encoding="utf-8") for path in unit.glob("test_*.py") if "problems" not in path.name
+    ]
+    whole = "".join(texts)
+    assert [code for code in Code if f'"{code}"' not in whole and f"Code.{code.name}" not in whole] == []

@@ -1,0 +1,116 @@
+"""The application with a history that fails in every way: what a caller is told, and what not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from querytask import errors
+from querytask.adapters.caller import CallerCluster, Principal
+from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.operator_metrics import OperatorMetrics
+from querytask.adapters.store import Store
+from querytask.web import application
+from querytask.web.__main__ import now
+from querytask.web.decisions import Decisions
+from querytask.web.feed import Feed
+from querytask.web.history import History
+from querytask.web.parts import Parts
+from tests.unit.web.serving import settings
+
+
+class Trusting:
+    """A cluster that knows everybody and allows everything."""
+
+    token = "token"
+
+    async def who(self) -> Principal:
+        return Principal("alice")
+
+    async def may(self, access: object) -> bool:
+        return True
+
+
+class Broken:
+    """A history of which every question raises the same."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*_: object, **__: object) -> Any:
+            raise self._error
+
+        return ask
+
+
+async def ask(store: object, folder: Path, path: str = "/api/v1/tasks") -> httpx.Response:
+    """The answer of an API on that history to a caller who may do everything."""
+    history, operator = History(folder, cast(Store, store)), OperatorMetrics("")
+    parts = Parts(
+        settings=settings(),
+        history=history,
+        volume=ExportsVolume(folder),
+        feed=Feed(lambda: history.store, "analytics", seconds=1, most=1),
+        operator=operator,
+        acting=lambda token: cast(CallerCluster, Trusting()),
+        decisions=Decisions(10, time.monotonic),
+        clock=now,
+        monotonic=time.monotonic,
+        stopping=asyncio.Event(),
+    )
+    transport = httpx.ASGITransport(application.build(parts), raise_app_exceptions=False)
+    headers = {"Authorization": "Bearer token"}
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
+            return await client.get(path)
+    finally:
+        parts.volume.close()
+        await operator.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (errors.StoreTooSlow("x"), 422, "QueryTooSlow"),
+        (errors.StoreUnavailable("/history is full", "Full"), 503, "StoreUnavailable"),
+        (errors.StoreCorrupt("/history is damaged"), 503, "StoreUnavailable"),
+        (errors.Conflict("somebody was quicker", 409), 409, "Conflict"),
+        (RuntimeError("/history and a secret"), 500, "Internal"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+@pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/tasks/some-uid"])
+async def test_a_history_that_fails(tmp_path, caplog, error, status, code, path):
+    """The caller learns what kind of fault it is; a fault that nobody thought of is in the log, once, under
+    the request's id."""
+    with caplog.at_level(logging.ERROR, "querytask.web"):
+        answer = await ask(Broken(error), tmp_path, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "/history" not in answer.text
+    told = [record for record in caplog.records if record.exc_info]
+    assert len(told) == (1 if status == 500 else 0)
+
+
+async def test_a_history_that_is_not_open(tmp_path):
+    """503 with when to come back."""
+    answer = await ask(None, tmp_path)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
+        503,
+        "StoreUnavailable",
+        "5",
+    )
+
+
+async def test_every_answer_says_how_it_is_to_be_taken(tmp_path):
+    """No browser guesses its type, and nobody keeps it for others."""
+    answer = await ask(None, tmp_path, "/healthz")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(answer.headers["x-request-id"]) == 32
