@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,22 @@ def test_every_filter_and_every_order_has_a_pair() -> None:
     assert all(search_path.is_pair(order, item) for (order, _), item in zip(PAIRS, wanted, strict=True))
     others = [(order, TaskFilter(namespace="analytics", **fields)) for order, fields in OTHERS]
     assert not any(search_path.is_pair(order, item) for order, item in others)
+
+
+def test_the_pairs_are_documented() -> None:
+    """The table that people read names what the code holds an index for."""
+    page = Path(__file__).parents[3] / "docs" / "decisions" / "0024-how-lists-are-found.md"
+    lines = [line for line in page.read_text().splitlines() if line.startswith("| `")]
+    told = {line.split("`")[1]: set(re.findall("`([a-z_]+)`", line.split("|")[2])) for line in lines}
+    in_code = {
+        order.value: {
+            field
+            for kind in {*search_path.PAIRS[order], *filter(None, [search_path.PART.get(order)])}
+            for field in kind.value.split(", ")
+        }
+        for order in Order
+    }
+    assert told == in_code
 
 
 @pytest.mark.parametrize("changes", [2, search_path.FEW + 2], ids=["few changes", "many changes"])
