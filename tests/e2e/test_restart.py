@@ -23,7 +23,7 @@ def delete_pod(site: Site) -> None:
 
 
 def kill(site: Site) -> None:
-    node.kill_first_process(site, site.operator)
+    node.kill_first_process(site, site.operator, "operator")
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,10 @@ def _operator(site: Site) -> tuple[str, int] | None:
     """Which process the operator is; ``None`` while it is not ready."""
     pod = site.kube.find("pod", site.operator)
     statuses = pod["status"].get("containerStatuses", []) if pod else []
-    if pod is None or not statuses or not statuses[0]["ready"]:
+    of_operator = next((item for item in statuses if item["name"] == "operator"), None)
+    if pod is None or of_operator is None or not of_operator["ready"]:
         return None
-    return pod["metadata"]["uid"], statuses[0]["restartCount"]
+    return pod["metadata"]["uid"], of_operator["restartCount"]
 
 
 def _history(site: Site, uids: Collection[str]) -> dict[str, tuple[int, int, int]]:

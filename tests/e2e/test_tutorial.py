@@ -28,7 +28,7 @@ MASKS = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\b(\d+[dhms])+\b|\b\d+\.\d+s\b", "AGE"),
     (r"node \S+$", "node NAME"),
-    (r"Running \d+( \(AGE ago\))?", "Running RESTARTS"),
+    (r"Running\s+\d+( \(AGE ago\))?", "Running RESTARTS"),
     (r"\s+", " "),
 ]
 

@@ -62,10 +62,11 @@ def frozen_shim(site: Site, pod: str) -> Iterator[None]:
         signal("CONT")
 
 
-def kill_first_process(site: Site, pod: str) -> None:
-    """``kill -9`` for pid 1 of the pod's only container."""
+def kill_first_process(site: Site, pod: str, name: str = "worker") -> None:
+    """``kill -9`` for pid 1 of a container of the pod."""
     statuses = site.kube.get("pod", pod)["status"]["containerStatuses"]
-    container = statuses[0]["containerID"].rpartition("/")[2]
+    (status,) = [item for item in statuses if item["name"] == name]
+    container = status["containerID"].rpartition("/")[2]
     said = Node(report=lambda _: None).sandbox.run(["sh", "-c", _KILL, "sh", container])
     if not said.startswith("killed"):
         raise RuntimeError(f"pid 1 of pod {pod} must be found by its container {container}: {said!r}")
