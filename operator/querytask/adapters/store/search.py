@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
 from querytask.adapters.store import placing, search_cursor, search_filter, search_path, search_rows
 from querytask.adapters.store.records import TaskSummary
-from querytask.adapters.store.rows import Row
 from querytask.adapters.store.schema import tasks
 from querytask.adapters.store.search_cursor import Cursor
 from querytask.adapters.store.search_filter import Kind
@@ -156,9 +155,10 @@ def _beside(page: PageRequest, row: Any, seen: int, *, backward: bool) -> str:
 
 def _summaries(connection: sa.Connection, places: Sequence[int]) -> tuple[TaskSummary, ...]:
     found = {}
-    for part in _parts(places):
-        for row in connection.execute(search_rows.SUMMARIES, {"places": part}).mappings().all():
-            found[row["place"]] = search_rows.summary_of(cast(Row, row))
+    # In the order of the file, whatever the order of the list is.
+    for part in _parts(sorted(places)):
+        for row in connection.execute(search_rows.SUMMARIES, {"places": part}).all():
+            found[row[0]] = search_rows.summary_of(row)
     return tuple(found[place] for place in places if place in found)
 
 
