@@ -57,16 +57,22 @@ async def get_logs(
 async def _log(
     parts: Parts, caller: Caller, stored: StoredTask, attempt: AttemptRecord, tail: int
 ) -> tuple[str, str]:
-    """The text, and where it is from: what is more recent first."""
+    """The text, and where it is from: what is more recent first. A node that does not answer is no reason to
+    withhold what the worker has kept."""
     ways: list[tuple[str, Callable[[], Awaitable[str | None]]]] = [
         ("live", lambda: _live_log(caller, attempt, tail)),
         ("kept", lambda: parts.volume.read_log(stored.task.namespace, stored.task.uid, attempt.attempt)),
     ]
+    silence: errors.ClusterError | None = None
     for source, read in ways if attempt.finished_at is None else reversed(ways):
-        text = await read()
+        try:
+            text = await read()
+        except errors.Unavailable as error:
+            silence = error
+            continue
         if text is not None:
             return text, source
-    raise Refusal(Code.NOTHING_THERE, f"the attempt {attempt.attempt} has left no log")
+    raise silence or Refusal(Code.NOTHING_THERE, f"the attempt {attempt.attempt} has left no log")
 
 
 async def _live_log(caller: Caller, attempt: AttemptRecord, tail: int) -> str | None:
