@@ -458,6 +458,25 @@ def test_cancelling_needs_the_right(server: ApiProcess, accounts: Accounts, shar
     shared.reaches("api-guarded", "Cancelled")
 
 
+def test_who_may_only_read_learns_of_no_end_by_cancelling(
+    server: ApiProcess, accounts: Accounts, shared: Site
+):
+    """The right is asked for first, also where nothing would be written."""
+    ended = shared.submit("succeed", name="api-right-ended")
+    stopping = shared.submit("hang stop=1", name="api-right-stopping")
+    shared.succeeds("api-right-ended")
+    shared.row(ended, "Succeeded")
+    shared.reaches("api-right-stopping", "Running")
+    with server.client(accounts.make("api-right-reader")) as client:
+        answer = client.post(f"{TASKS}/{ended['metadata']['uid']}/cancel")
+        assert refused(answer) == (403, "Forbidden")
+        shared.cancel("api-right-stopping")
+        path = f"{TASKS}/{stopping['metadata']['uid']}"
+        until(lambda: client.get(path).json()["status"] == "cancelling")
+        assert refused(client.post(f"{path}/cancel")) == (403, "Forbidden")
+    shared.reaches("api-right-stopping", "Cancelled")
+
+
 @pytest.mark.parametrize("body", [{"reason": "x" * 257}, {"why": "x"}, {"reason": 1}, []])
 def test_a_reason_has_its_bounds(shared: Site, writer: httpx.Client, body: Any):
     """And no other field beside it."""

@@ -58,13 +58,21 @@ async def cancel(
     400 when it has ended, 404 when there is none."""
     found = await identity.find(parts, caller, uid)
     if found.stored.finished:
+        await _must_patch(caller, found.stored.task)
         raise finished(found.stored.task)
     if found.stored.task.phase == Phase.CANCELLING:
+        await _must_patch(caller, found.stored.task)
         return _answer(found.stored, {"spec": {"cancel": True}}, caller)
     reason = body.reason if body else ""
     raw = await _patched(caller, found, reason)
     background.add_task(note, parts, caller, request, "cancel", found.stored.task, reason)
     return _answer(found.stored, raw, caller)
+
+
+async def _must_patch(caller: Caller, task: TaskRecord) -> None:
+    """Where nothing is written the cluster does not say by itself who may."""
+    if not await caller.may(Access("patch", name=task.name)):
+        raise _no_right(caller)
 
 
 async def _patched(caller: Caller, found: Found, reason: str) -> identity.Raw:
@@ -76,8 +84,7 @@ async def _patched(caller: Caller, found: Found, reason: str) -> identity.Raw:
     try:
         return await caller.cluster.patch_task(task.name, body, manager=manager(caller))
     except errors.Forbidden as error:
-        namespace = caller.cluster.connections.namespace
-        raise forbidden(caller.principal, Access("patch"), namespace) from error
+        raise _no_right(caller) from error
     except errors.Invalid as error:
         fields = {field for field, _ in error.causes}
         if "spec.cancel" in fields:
@@ -87,6 +94,10 @@ async def _patched(caller: Caller, found: Found, reason: str) -> identity.Raw:
         raise
     except errors.NotFound as error:
         raise _gone(task) from error
+
+
+def _no_right(caller: Caller) -> Refusal:
+    return forbidden(caller.principal, Access("patch"), caller.cluster.connections.namespace)
 
 
 def finished(task: TaskRecord) -> Refusal:

@@ -109,7 +109,10 @@ async def made(
 async def _ended(parts: Parts, created: Created, watch: Any, seconds: float) -> Created:
     uid, until = _stored(created).task.uid, parts.monotonic() + seconds
     while True:
-        stored = await parts.store.get(uid)
+        try:
+            stored = await parts.store.get(uid)
+        except errors.StoreError:
+            return created  # it was made all the same: whoever asked has to learn its uid
         if stored is not None and stored.finished:
             return Created(None, stored, created.new)
         left = until - parts.monotonic()
