@@ -86,12 +86,16 @@ def test_a_task_that_runs_for_long_says_so_once(sites: Sites) -> None:
     site = sites(long_running_seconds=1)
     operator = site.operator()
     task = site.submit("hang", name="long")
+    uid = task["metadata"]["uid"]
     site.sees(lambda: condition(site.task("long"), "LongRunning").get("status") == "True", "it is told")
+    site.sees(
+        lambda: "LongRunning" in [event["reason"] for event in site.observer.events_of(uid)], "by Event"
+    )
     operator.kill()
     site.operator()
     site.cancel("long")
     site.ends("long", "Cancelled", "CancelRequested")
-    told = [event["reason"] for event in site.observer.events_of(task["metadata"]["uid"])]
+    told = [event["reason"] for event in site.observer.events_of(uid)]
     assert told.count("LongRunning") == 1
 
 
