@@ -38,7 +38,8 @@ def _page(document: Json) -> str:
 _INTRODUCTION = f"""{MADE}# Reference of the REST API
 
 The API answers at port 8443 of the release's Service, with TLS. Its description for programs is
-[openapi.json](openapi.json), which it also serves at `/api/v1/openapi.json`.
+[openapi.json](openapi.json), which it also serves at `/api/v1/openapi.json`; each call once, with its answer,
+is on the page of [examples](rest-api-examples.md).
 
 - **Who may call.** Every call but `/healthz` needs `Authorization: Bearer` with a token of the cluster. What
   a caller may do is what the cluster says: `list` on QueryTasks for lists, `stats` and the stream of events,
