@@ -12,20 +12,8 @@ from tests.controlplane.kit.operator import OperatorProcess
 from tests.controlplane.kit.site import Site
 from tests.controlplane.kit.waiting import until
 
-CLOSED = set(
-    [
-        "action",
-        "kind",
-        "operation",
-        "phase",
-        "reason",
-        "resource",
-        "result",
-        "state",
-        "step",
-        "verb",
-        "volume",
-    ]
+CLOSED = frozenset(
+    "action kind operation phase reason resource result state step verb volume".split()  # noqa: SIM905 - one line
 )
 """Labels whose values are closed sets."""
 
