@@ -138,6 +138,18 @@ async def test_no_answer_is_no_refusal(world: World):
     assert world.cluster.made == ["uid-0"]
 
 
+async def test_no_answer_and_the_object_deleted_since(world: World):
+    """The key was kept, so it is known that there may have been one."""
+    world.cluster.crash = "silent"
+    with pytest.raises(errors.Unavailable):
+        await world.ask()
+    await world.record("uid-0")
+    world.cluster.objects.clear()
+    world.now += dt.timedelta(seconds=1)
+    assert await world.ask() == "uid-0"
+    assert world.cluster.made == ["uid-0"]
+
+
 async def test_killed_and_the_object_deleted_since(world: World):
     """The history remembers that it was made: it does not run twice."""
     await crash(world, "after")
@@ -153,10 +165,10 @@ async def test_a_restored_history_without_the_row(world: World, tmp_path: Path):
     await world.ask()
     (tmp_path / "older").mkdir()
     older = World(await open_history(tmp_path / "older"), world.cluster)
-    assert await older.ask() == "uid-0"
     with pytest.raises(Refusal) as caught:
         await older.ask(body=BODY | {"spec": {"sql": "SELECT 2"}})
     assert caught.value.code is Code.KEY_REUSED
+    assert await older.ask() == "uid-0"
     assert world.cluster.made == ["uid-0"]
     await older.store.close()
 
