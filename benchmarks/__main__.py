@@ -61,6 +61,7 @@ BENCHMARKS = (
     Benchmark(
         "history_writer", "1 min", ("history_transitions_per_second", "history_loop_blocked_milliseconds")
     ),
+    Benchmark("history_keeping", "2 min", ("history_purge_held_milliseconds",)),
 )
 
 

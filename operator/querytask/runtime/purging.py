@@ -9,6 +9,7 @@ more in the transaction that deletes. A crash between any two steps leaves a row
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable, Container
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 """How many rows are looked at at a time."""
+PAUSE_SECONDS = 0.02
+"""Between two calls that delete, at least, and never shorter than the call: a writer in another process, such
+as the API's, polls for its turn, and would not get one between calls that follow each other at once."""
 
 
 class Counters(Protocol):
@@ -53,10 +57,11 @@ class Purger:
         unreadable: dt.timedelta,
         metrics: Counters,
         page: int = PAGE,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._volume, self._living_tasks = store, volume, living_tasks
         self._clock, self._kept, self._unreadable = clock, kept, unreadable
-        self._metrics, self._page = metrics, page
+        self._metrics, self._page, self._pause = metrics, page, pause
 
     async def run_once(self) -> int:
         """Forget what is due; how many tasks that were.
@@ -88,6 +93,7 @@ class Purger:
                 self._say(cleared[uid])
             self._metrics.purged(len(purged.gone))
             gone, left = gone + len(purged.gone), purged.left
+            await self._pause(max(PAUSE_SECONDS, purged.seconds))
         return gone
 
     async def _cleared(self, task: KeptTask, now: Moment) -> bool:

@@ -15,7 +15,7 @@ from querytask import errors
 from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.store import ExportRecord, Purged, Store, TaskRecord, open_history
 from querytask.names import ExportState, Phase
-from querytask.runtime.purging import Purger
+from querytask.runtime.purging import PAUSE_SECONDS, Purger
 from querytask_worker import contract
 from tests.unit.exports.builders import NAMESPACE, age, at, manifest, put, task_directory, text
 
@@ -31,6 +31,10 @@ class World:
         self.asked = 0
         self.counted = 0
         self.failures = 0
+        self.pauses: list[float] = []
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
 
     async def living_tasks(self) -> Container[str] | None:
         self.asked += 1
@@ -79,6 +83,7 @@ def purger_of(store: Any, volume: Any, world: World) -> Purger:
         unreadable=dt.timedelta(days=7),
         metrics=world,
         page=3,
+        pause=world.pause,
     )
 
 
@@ -238,7 +243,7 @@ class Piecemeal:
     async def purge(self, uids: Any, now: dt.datetime, kept: dt.timedelta) -> Purged:
         self.calls += 1
         done = await self._store.purge(uids[:1], now, kept)
-        return Purged(done.gone, tuple(uids[1:]))
+        return Purged(done.gone, tuple(uids[1:]), self.calls / 10)
 
 
 async def test_what_there_was_no_time_for_is_asked_for_again(
@@ -251,6 +256,15 @@ async def test_what_there_was_no_time_for_is_asked_for_again(
     slow = Piecemeal(store)
     assert await purger_of(slow, volume, world).run_once() == 5
     assert (slow.calls, world.counted) == (5, 5)
+    assert world.pauses == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+async def test_even_a_quick_call_is_followed_by_a_pause(purger: Purger, store: Store, world: World) -> None:
+    """Another process that writes gets its turn."""
+    await ended(store, "uid-1")
+    world.now = at(DAY)
+    await purger.run_once()
+    assert world.pauses == [PAUSE_SECONDS]
 
 
 async def test_a_removed_export_holds_nobody(purger: Purger, store: Store, world: World) -> None:
