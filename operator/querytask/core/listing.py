@@ -27,6 +27,7 @@ class Order(enum.StrEnum):
 
     CREATED = "created"
     UPDATED = "updated"
+    """``updated_at``: the order in which the changes were written, whatever the clock did."""
     DURATION = "duration"
     """``execution_seconds``; a task without one counts as shorter than any other."""
     FINISHED = "finished"

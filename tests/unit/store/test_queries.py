@@ -151,6 +151,10 @@ QUESTIONS: dict[str, Callable[[sa.Connection], Any]] = {
     "ttl_due": lambda c: queries.ttl_due(c, at(0), 100),
     "next_ttl": queries.next_ttl,
     "phases": queries.phases,
+    "latest": lambda c: queries.latest(c, "analytics", "task-1"),
+    "transitions_after": lambda c: queries.transitions_after(c, "analytics", 1, 100),
+    "last_transition": queries.last_transition,
+    "figures": lambda c: queries.figures(c, "analytics"),
 }
 
 

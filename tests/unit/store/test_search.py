@@ -180,6 +180,9 @@ async def test_counts_follow_the_filter(history: Store) -> None:
     assert await history.count(wanted(owner="ada")) == 4
     assert await history.count(wanted(owner="ada", uids=("0", "1", "1"))) == 1
     assert await history.count(wanted(text="nothing")) == 0
+    assert await history.count(wanted(name_prefix="task-1", created_until=at(1))) == 1
+    assert await history.count(wanted(finished_since=at(0))) == 0
+    assert await history.count(wanted(owner="ada", phases=frozenset({Phase.QUEUED, Phase.FAILED}))) == 4
 
 
 async def test_the_latest_of_a_name(history: Store) -> None:

@@ -118,7 +118,7 @@ def test_the_pairs_are_documented() -> None:
     assert told == in_code
 
 
-@pytest.mark.parametrize("changes", [2, search_path.FEW + 2], ids=["few changes", "many changes"])
+@pytest.mark.parametrize("changes", [2, search_path.FEW_CHANGES + 2], ids=["few changes", "many changes"])
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize(("order", "fields"), PAIRS)
 def test_a_pair_needs_no_scan_and_no_sort(
@@ -145,7 +145,7 @@ def test_a_pair_needs_no_scan_and_no_sort(
     assert first is not None
     assert plans
     sorts = [line for line in plans if not _quick(line)]
-    few_moves = order in search_path.KINDS and changes <= search_path.FEW
+    few_moves = order in search_path.KINDS and changes <= search_path.FEW_CHANGES
     assert sorts == (["USE TEMP B-TREE FOR ORDER BY"] * 2 if few_moves else [])
 
 
@@ -156,6 +156,30 @@ def test_uids_are_looked_up(asked: Asked, order: Order) -> None:
     assert len(search.search(asked.connection, wanted, PageRequest(order=order)).items) == 2
     first = asked.plans()[0]
     assert first == "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (uid=?)"
+
+
+@pytest.mark.parametrize("span", [(None, None), (10, None), (None, 20), (10, 20)])
+@pytest.mark.parametrize("key", [None, 5, 15, 25])
+@pytest.mark.parametrize("down", [True, False])
+def test_each_side_has_one_bound(asked: Asked, span: tuple[Any, Any], key: int | None, down: bool) -> None:
+    """Of two, the planner would search by one and check the other on each row between them. What is left is
+    the part of the order that lies beyond the cursor."""
+    cursor = None if key is None else Cursor(Order.CREATED, True, not down, key, key)
+    arm = search_path.Arm((tasks,), tasks.c.place, tasks.c.place, (), "ix_tasks_place", span)
+    bounds = list(search_path.Beyond(cursor, down).within(arm))
+    sides = [str(bound).split()[1] for bound in bounds]
+    assert len({side[0] for side in sides}) == len(sides)
+    values = range(1, 31)
+    least, end = (0 if span[0] is None else span[0]), (99 if span[1] is None else span[1])
+    expected = [
+        value
+        for value in values
+        if least <= value < end and (key is None or (value < key if down else value > key))
+    ]
+    condition = sa.and_(sa.true(), *bounds).compile(compile_kwargs={"literal_binds": True})
+    found = f"WITH tasks(place) AS (VALUES {', '.join(f'({value})' for value in values)})"
+    rows_found = asked.connection.exec_driver_sql(f"{found} SELECT place FROM tasks WHERE {condition}")
+    assert list(rows_found.scalars()) == expected
 
 
 def _quick(line: str) -> bool:
@@ -185,7 +209,7 @@ async def test_many_rows_are_walked(directory: Path, history: Store) -> None:
 
 async def test_a_list_that_takes_too_long_is_ended(directory: Path) -> None:
     """It says what to do; the reader is free for the next one, which answers."""
-    fill(directory, 20_000)
+    fill(directory, 2 * search_path.FEW + 10)
     slow = TaskFilter(namespace="analytics", owner="ada", phases=frozenset({Phase.CANCELLED}))
     impatient = await open_history(directory, search_seconds=0)
     with pytest.raises(errors.StoreTooSlow, match="within 0 s, and this pair of filter and order"):

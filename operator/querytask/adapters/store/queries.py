@@ -42,6 +42,9 @@ from querytask.names import Phase
 AT_ONCE = 500
 """How many uids go into one statement."""
 
+TASKS_KEY = "sqlite_autoindex_tasks_1"
+"""The index of the primary key of ``tasks``."""
+
 _KEY = (tasks.c.namespace, tasks.c.name, tasks.c.uid)
 
 _UID: sa.BindParameter[str] = sa.bindparam("uid")
@@ -121,6 +124,8 @@ AFTER = (
     .where(tasks.c.namespace == sa.bindparam("namespace"), transitions.c.id > sa.bindparam("after"))
     .order_by(transitions.c.id)
     .limit(sa.bindparam("most"))
+    # Else the planner may begin with the tasks of the namespace, which are all.
+    .with_hint(tasks, f"INDEXED BY {TASKS_KEY}", "sqlite")
 )
 LAST = sa.select(sa.func.max(transitions.c.id))
 COUNTS = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from querytask.adapters.store import placing, search_cursor, search_filter, search_path, search_rows
+from querytask.adapters.store import placing, queries, search_cursor, search_filter, search_path, search_rows
 from querytask.adapters.store.records import TaskSummary
 from querytask.adapters.store.schema import tasks
 from querytask.adapters.store.search_cursor import Cursor
@@ -70,11 +70,12 @@ def count(connection: sa.Connection, wanted: TaskFilter) -> int:
     check(wanted, PageRequest())
     if wanted.uids is not None:
         return len(_named(connection, wanted, PageRequest()))
-    kinds = search_filter.given(wanted)
-    if not kinds or search_path.is_pair(Order.CREATED, wanted):
-        arms = search_path.walk(Order.CREATED, wanted)
+    walked = next((order for order in Order if search_path.is_pair(order, wanted)), None)
+    if walked is not None:
+        arms = search_path.walk(walked, wanted)
     else:
-        arms = search_path.gather(Order.CREATED, wanted, _narrowest(connection, wanted) or kinds[0])
+        kind = _narrowest(connection, wanted) or search_filter.given(wanted)[0]
+        arms = search_path.gather(Order.CREATED, wanted, kind)
     return sum(connection.execute(arm.select(sa.func.count())).scalar_one() for arm in arms)
 
 
@@ -139,7 +140,7 @@ def _named(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> 
     question = sa.select(search_path.key_of(page.order).label("key"), tasks.c.place).where(
         tasks.c.namespace == wanted.namespace, tasks.c.uid.in_(sa.bindparam("uids", expanding=True))
     )
-    question = question.with_hint(tasks, f"INDEXED BY {search_path.UID}", "sqlite")
+    question = question.with_hint(tasks, f"INDEXED BY {queries.TASKS_KEY}", "sqlite")
     for kind in search_filter.given(wanted):
         question = question.where(*search_filter.conditions(kind, wanted, tasks.c))
     found = [

@@ -30,8 +30,10 @@ from querytask.adapters.store.search_cursor import UNIQUE, Cursor
 from querytask.adapters.store.search_filter import WHOLE, Condition, Kind, Span
 from querytask.core.listing import Order, TaskFilter
 
-FEW = 2000
+FEW = 10_000
 """So many rows are gathered and sorted rather than looked for on a walk."""
+FEW_CHANGES = 2000
+"""So many changes are looked through rather than walked past."""
 
 PAIRS: dict[Order, frozenset[Kind]] = {
     Order.CREATED: frozenset({Kind.TEXT, Kind.OWNER, Kind.EXPORT, Kind.PHASES}),
@@ -78,8 +80,6 @@ _OF_KIND = {
     Kind.CREATED: "ix_tasks_created",
 }
 _PLACE = "ix_tasks_place"
-UID = "sqlite_autoindex_tasks_1"
-"""The index of the primary key."""
 _BY_KEY, _BY_VERSION = "ix_moves_kind", "sqlite_autoindex_moves_1"
 
 
@@ -211,7 +211,7 @@ def then(order: Order, wanted: TaskFilter, seen: int, changes: int, narrow: Kind
     if narrow is not None:
         conditions.append(moves.c.place.in_(few(narrow, wanted)))
     span = (None, seen + 1) if order is Order.UPDATED else part(order, wanted)
-    index = _BY_VERSION if changes <= FEW else _BY_KEY
+    index = _BY_VERSION if changes <= FEW_CHANGES else _BY_KEY
     return Arm((moves, tasks), moves.c.key, moves.c.place, tuple(conditions), _PLACE, span, index)
 
 
