@@ -9,12 +9,13 @@ errors of our own, and no token in any of their sentences.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -29,6 +30,7 @@ ANSWER_BYTES = 8 * 2**20
 LIST_PAGE = 100
 LOG_SECONDS = 20.0
 CONNECTIONS = 100
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _TASKS = f"/apis/{names.GROUP}/{names.VERSION}"
 _AUTHENTICATION = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
@@ -219,13 +221,13 @@ class CallerCluster:
             "tailLines": str(tail_lines),
             "limitBytes": str(most_bytes),
         }
-        path = f"/api/v1/namespaces/{self.connections.namespace}/pods/{quote(pod, safe='')}/log"
+        path = f"/api/v1/namespaces/{self.connections.namespace}/pods/{_part(pod)}/log"
         text = await self.connections.send("GET", f"{path}?{_query(query)}", self.token, seconds=LOG_SECONDS)
         return text.decode("utf-8", "replace")
 
     def _task(self, name: str = "") -> str:
         path = f"{_TASKS}/namespaces/{self.connections.namespace}/{names.TASK_PLURAL}"
-        return f"{path}/{quote(name, safe='')}" if name else path
+        return f"{path}/{_part(name)}" if name else path
 
     async def _json(self, method: str, path: str, *, body: Raw | None = None) -> Raw:
         text = await self.connections.send(method, path, self.token, body=body)
@@ -233,6 +235,14 @@ class CallerCluster:
             return dict(json.loads(text))
         except (ValueError, TypeError) as error:
             raise errors.Unavailable(f"{method} {path}: the answer must be a JSON object") from error
+
+
+def _part(name: str) -> str:
+    """The part of a path that names an object; raises ``errors.NotFound`` for a name that no object can
+    have, such as ``..``, which would make it another path."""
+    if not _NAME.fullmatch(name):
+        raise errors.NotFound("there is no object of that name", 404)
+    return name
 
 
 def _query(parts: Mapping[str, str]) -> str:

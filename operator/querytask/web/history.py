@@ -26,9 +26,11 @@ LOOK_SECONDS = 1.0
 class History:
     """The history in ``directory``; ``keep`` opens it."""
 
-    def __init__(self, directory: Path, store: Store | None = None) -> None:
+    def __init__(
+        self, directory: Path, store: Store | None = None, *, look_seconds: float = LOOK_SECONDS
+    ) -> None:
         self._path = directory / FILE_NAME
-        self._store = store
+        self._store, self._look_seconds = store, look_seconds
         self._seen: tuple[int, int] | None = None
         self._told = ""
 
@@ -44,7 +46,7 @@ class History:
         while not stopping.is_set():
             await self._look()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(stopping.wait(), self._look_seconds)
 
     async def close(self) -> None:
         """Let go of the file; safe to repeat."""

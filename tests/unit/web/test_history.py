@@ -1,0 +1,81 @@
+"""The API finds the history when it is made, and when another takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pysqlite3 import dbapi2
+
+from querytask import errors
+from querytask.adapters.store import open_history
+from querytask.adapters.store.sqlite import FILE_NAME
+from querytask.web.history import History
+from tests.unit.store import builders
+
+
+async def make(directory: Path, uid: str) -> None:
+    """A history with one task."""
+    await asyncio.to_thread(directory.mkdir, exist_ok=True)
+    store = await open_history(directory)
+    await store.record(builders.task(uid))
+    await store.close()
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[History]:
+    """A history that is looked for all the time, in a folder where there is none."""
+    history, stopping = History(tmp_path / "history", look_seconds=0.01), asyncio.Event()
+    running = asyncio.ensure_future(history.keep(stopping))
+    yield history
+    stopping.set()
+    await running
+    await history.close()
+
+
+async def holds(history: History, uid: str) -> None:
+    """Come back when the history has that task."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                if await history.store.get(uid):
+                    return
+            except errors.StoreUnavailable:
+                pass
+            await asyncio.sleep(0.01)
+
+
+async def test_it_is_opened_when_the_operator_has_made_it(kept: History, tmp_path: Path):
+    """Until then it is away, and that is said."""
+    with pytest.raises(errors.StoreUnavailable, match="not open yet"):
+        _ = kept.store
+    await make(tmp_path / "history", "first")
+    await holds(kept, "first")
+
+
+async def test_another_file_in_its_place_is_opened(kept: History, tmp_path: Path):
+    """As a restored backup is put there: under the same name, and another file."""
+    await make(tmp_path / "history", "first")
+    await holds(kept, "first")
+    await make(tmp_path / "backup", "second")
+    shutil.copy(tmp_path / "backup" / FILE_NAME, tmp_path / "next")
+    for rest in (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
+        (tmp_path / "history" / rest).unlink(missing_ok=True)
+    os.replace(tmp_path / "next", tmp_path / "history" / FILE_NAME)
+    await holds(kept, "second")
+    assert await kept.store.get("first") is None
+
+
+async def test_a_history_of_a_newer_release_ends_the_program(tmp_path: Path):
+    """To wait would mend nothing."""
+    await make(tmp_path / "history", "first")
+    with dbapi2.connect(tmp_path / "history" / FILE_NAME) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    history = History(tmp_path / "history")
+    with pytest.raises(errors.StoreSchemaTooNew):
+        await history.keep(asyncio.Event())
