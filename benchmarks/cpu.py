@@ -11,6 +11,7 @@ PARTS = {
     "apiserver": "API server",
     "controller-manager": "controller-manager",
     "querytask": "operator",
+    "querytask.web": "API",
 }
 
 
