@@ -7,6 +7,8 @@ import asyncio
 import json
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -169,6 +171,51 @@ def test_a_body_that_does_not_come(place: tuple[ApiProcess, Accounts], reader: h
             told += part
     assert told.startswith(b"HTTP/1.1 408")
     assert json.loads(told.partition(b"\r\n\r\n")[2])["code"] == "RequestTimeout"
+
+
+def test_a_stop_ends_those_who_wait(
+    control_plane: ControlPlane, namespace_names: Iterator[str], tmp_path: Path
+):
+    """A stream ends, a long poll is answered, and the process is gone long before their time is over."""
+    namespace = new_namespace(control_plane, namespace_names)
+    (tmp_path / "history").mkdir()
+    asyncio.run(fill(tmp_path / "history", namespace))
+    pki = api.certificates(tmp_path / "pki")
+    environment = api.environment(
+        control_plane,
+        namespace,
+        pki,
+        history=tmp_path / "history",
+        exports=tmp_path,
+        authority=control_plane.folder / "pki" / "ca.crt",
+        api_max_waiting=2,
+    )
+    process = ApiProcess(environment, tmp_path / "api.log", pki)
+    try:
+        client = process.wait_ready().client(Accounts(control_plane, namespace).make("stops"))
+        answers: list[int] = []
+
+        def wait() -> None:
+            while (
+                not answers or answers[-1] == 429
+            ):  # whoever looks whether there is room takes it for a moment
+                answers.append(client.get(f"{TASKS}/running", params={"wait": "50s"}).status_code)
+
+        with client, client.stream("GET", "/api/v1/events") as stream:
+            poll = threading.Thread(target=wait)
+            poll.start()
+            lines = stream.iter_lines()
+            next(lines)
+            third = f"{TASKS}/running?wait=0.01"
+            until(lambda: client.get(third).status_code == 429, what="both wait")
+            began = time.monotonic()
+            process.process.terminate()
+            assert list(lines) == [""]
+            poll.join(10)
+        assert (process.stop(), answers[-1]) == (0, 200)
+        assert time.monotonic() - began < 8
+    finally:
+        process.stop()
 
 
 def raw(server: ApiProcess, authorization: str, *, length: int) -> ssl.SSLSocket:
