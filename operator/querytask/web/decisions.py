@@ -51,17 +51,23 @@ class Decisions:
             self._words.move_to_end(key)
             if word.refused:
                 raise errors.Unauthenticated("the token is not valid", 401)
+            if word.until - self._monotonic() < self._seconds / 2:
+                # Asked anew beside the answer: whoever calls again and again never waits for it.
+                self._asking(key, question)
             return cast(T, word.value)
+        # Who gives up waiting must not take the answer from the others.
+        return cast(T, await asyncio.shield(self._asking(key, question)))
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def _asking(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
         asked = self._asked.get(key)
         if asked is None:
             asked = asyncio.ensure_future(self._keep(key, question))
             self._asked[key] = asked
             asked.add_done_callback(lambda task: self._done(key, task))
-        # Who gives up waiting must not take the answer from the others.
-        return cast(T, await asyncio.shield(asked))
-
-    def __len__(self) -> int:
-        return len(self._words)
+        return asked
 
     async def _keep(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
         started = self._monotonic()

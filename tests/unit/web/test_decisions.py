@@ -117,3 +117,29 @@ def test_no_token_is_kept():
     """Only what does not lead back to it."""
     assert "secret" not in fingerprint("secret")
     assert fingerprint("secret") == fingerprint("secret") != fingerprint("Secret")
+
+
+async def test_a_word_that_is_used_is_asked_for_anew_before_its_time_is_over(world: World):
+    """Beside the answer: whoever calls steadily waits for a word only once, and hears of a change early."""
+    decisions = Decisions(10, world)
+    await decisions.ask("token", "may", world.question)
+    world.now, world.answer = 6.0, False
+    assert await decisions.ask("token", "may", world.question) is True
+    await asyncio.sleep(0.01)
+    assert world.asked == 2
+    assert await decisions.ask("token", "may", world.question) is False
+    world.now = 10.9
+    assert await decisions.ask("token", "may", world.question) is False
+    assert world.asked == 2
+
+
+async def test_silence_when_asked_anew_shortens_nothing_and_lengthens_nothing(world: World):
+    """The word that is there is kept for its own time, and not longer."""
+    decisions = Decisions(10, world)
+    await decisions.ask("token", "may", world.question)
+    world.now, world.answer = 9.0, errors.Unavailable("silent")
+    assert await decisions.ask("token", "may", world.question) is True
+    await asyncio.sleep(0.01)
+    world.now = 10.1
+    with pytest.raises(errors.Unavailable):
+        await decisions.ask("token", "may", world.question)
