@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from querytask import errors
-from querytask.adapters.store import Store, open_history
+from querytask.adapters.store import Store, moving, open_history
 from querytask.adapters.store.sqlite import FILE_NAME
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,11 @@ class History:
 
     async def _look(self) -> None:
         # Asked of the directory: to open the file and close it would cost this process its locks on it.
+        if moving(self._path.parent):
+            if self._store is not None:
+                log.warning("The history is about to be replaced: it is closed")
+                await self.close()
+            return
         identity = _identity(self._path)
         if self._store is not None and identity not in (None, self._seen):
             log.warning("Another file is in the history's place: it is opened")

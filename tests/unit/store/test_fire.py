@@ -21,7 +21,8 @@ import pytest
 from pysqlite3 import dbapi2
 
 from querytask import errors
-from querytask.adapters.store import Backups, Store, open_history, prepare_history
+from querytask.adapters.store import Backups, Store, open_history, prepare_history, restore
+from querytask.adapters.store.restore import Patience
 from querytask.adapters.store.sqlite import FILE_NAME
 from tests.unit.store.builders import Clock, step, task
 from tests.unit.store.test_faults import ENVIRONMENT
@@ -112,6 +113,59 @@ async def test_a_note_that_cannot_be_read_misses_nothing(directory: Path, histor
     assert (await prepare_history(directory, Clock())).missing == 0
 
 
+READS = """
+import sys
+from pysqlite3 import dbapi2
+other = dbapi2.connect(sys.argv[1], isolation_level=None)
+other.execute("SELECT count(*) FROM tasks").fetchall()
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+async def test_a_file_that_is_open_elsewhere_is_not_moved(directory: Path, history: Store) -> None:
+    """The other process would remove the log of the new file when it closes the old one: so nothing is moved
+    until it has let go; then it is."""
+    await filled(history, "a")
+    backup = await Backups(directory).make(Clock()(), 1)
+    await history.close()
+    with held(directory / FILE_NAME, READS):
+        restore.stage(directory, backup.path)
+        before = sorted(os.listdir(directory))
+        with pytest.raises(errors.StoreUnavailable, match="another process has it open") as caught:
+            await prepare_history(directory, Clock(), patience=Patience(0.0, 0.1))
+        assert caught.value.fault == "Locked"
+        assert sorted(os.listdir(directory)) == before
+    assert (await prepare_history(directory, Clock(), patience=Patience(0.0, 0.1))).asked
+    assert await uids(directory) == {"a"}
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+from pysqlite3 import dbapi2
+from querytask.adapters.store import moving
+other = dbapi2.connect(sys.argv[1], isolation_level=None)
+other.execute("SELECT count(*) FROM tasks").fetchall()
+print("held", flush=True)
+while not moving(Path(sys.argv[1]).parent):
+    time.sleep(0.01)
+other.close()
+sys.stdin.readline()
+"""
+
+
+async def test_who_has_it_open_is_asked_to_let_go(directory: Path, history: Store) -> None:
+    """As the API's process does: then it is replaced, and the sign is taken away."""
+    await filled(history, "a")
+    restore.stage(directory, (await Backups(directory).make(Clock()(), 1)).path)
+    await history.close()
+    with held(directory / FILE_NAME, WAITS):
+        assert (await prepare_history(directory, Clock(), patience=Patience(0.0, 10.0))).asked
+        assert not restore.moving(directory)
+    assert await uids(directory) == {"a"}
+
+
 HOLDS = """
 import sys, time
 from pysqlite3 import dbapi2
@@ -124,9 +178,9 @@ other.execute("ROLLBACK")
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Another process has begun to write, and takes its time."""
-    command, pipe = [sys.executable, "-c", HOLDS, str(path)], subprocess.PIPE
+def held(path: Path, program: str = HOLDS) -> Iterator[None]:
+    """Another process has the file open, has begun to write by default, and takes its time."""
+    command, pipe = [sys.executable, "-c", program, str(path)], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=ENVIRONMENT) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

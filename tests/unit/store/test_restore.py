@@ -14,7 +14,7 @@ from pysqlite3 import dbapi2
 
 from querytask import errors
 from querytask.adapters.store import Backups, damaged_files, open_history, prepare_history, restore, sqlite
-from querytask.adapters.store.restore import STAGED, Prepared
+from querytask.adapters.store.restore import STAGED, Patience, Prepared
 from tests.unit.store.builders import Clock, at, task
 from tests.unit.store.test_faults import damage
 
@@ -46,7 +46,7 @@ async def found(directory: Path) -> set[str]:
 
 
 async def prepare(directory: Path, clock: Callable[[], object] | None = None) -> Prepared:
-    return await prepare_history(directory, Clock(), busy_seconds=0.1)
+    return await prepare_history(directory, Clock(), busy_seconds=0.1, patience=Patience(0.0, 0.0))
 
 
 async def test_a_sound_history_is_looked_at_and_left(directory: Path) -> None:

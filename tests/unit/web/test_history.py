@@ -13,6 +13,7 @@ from pysqlite3 import dbapi2
 
 from querytask import errors
 from querytask.adapters.store import open_history
+from querytask.adapters.store.restore import MOVING
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.web.history import History
 from tests.unit.store import builders
@@ -68,6 +69,23 @@ async def test_another_file_in_its_place_is_opened(kept: History, tmp_path: Path
     os.replace(tmp_path / "next", tmp_path / "history" / FILE_NAME)
     await holds(kept, "second")
     assert await kept.store.get("first") is None
+
+
+async def test_a_file_that_is_about_to_be_replaced_is_let_go(kept: History, tmp_path: Path):
+    """Closed when it is replaced, it would take the new file's log with it; it is opened again after."""
+    await make(tmp_path / "history", "first")
+    await holds(kept, "first")
+    sign = tmp_path / "history" / MOVING
+    sign.touch()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _ = kept.store
+            except errors.StoreUnavailable:
+                break
+            await asyncio.sleep(0.01)
+    sign.unlink()
+    await holds(kept, "first")
 
 
 async def test_a_history_of_a_newer_release_ends_the_program(tmp_path: Path):

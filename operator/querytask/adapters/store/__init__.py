@@ -29,7 +29,7 @@ from querytask.adapters.store.records import (
     ToldTransition,
     TransitionRecord,
 )
-from querytask.adapters.store.restore import Prepared, damaged_files, prepare_history
+from querytask.adapters.store.restore import Prepared, damaged_files, moving, prepare_history
 from querytask.adapters.store.restore import stage as stage_restore
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "check_history",
     "damaged_files",
     "list_backups",
+    "moving",
     "open_history",
     "prepare_history",
     "stage_restore",

@@ -16,11 +16,13 @@ locked, are errors that pass, and nothing is touched.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +34,19 @@ from querytask.adapters.store.records import Moment
 STAGED = f"{sqlite.FILE_NAME}.restore"
 DAMAGED = f"{sqlite.FILE_NAME}.damaged-"
 REPLACED = f"{sqlite.FILE_NAME}.replaced-"
+MOVING = f"{sqlite.FILE_NAME}.moving"
+"""While it is there every other process has to let go of the database, for it is about to be replaced."""
 LOGS = ("-wal", "-shm")
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+"""Where SQLite's shared locks lie in the file: part of its file format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long other processes are given to let go of a database that is to be replaced."""
+
+    settle_seconds: float = 0.5
+    wait_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,11 @@ class Prepared:
 
 
 async def prepare_history(
-    directory: Path, now: Callable[[], Moment], *, busy_seconds: float = BUSY_SECONDS
+    directory: Path,
+    now: Callable[[], Moment],
+    *,
+    busy_seconds: float = BUSY_SECONDS,
+    patience: Patience = Patience(),
 ) -> Prepared:
     """Look at the history in ``directory``, and restore it where it is damaged, lost, or asked to be.
 
@@ -64,16 +82,22 @@ async def prepare_history(
     cannot be read and written now: then nothing was changed, or what was begun is gone on with at the next
     call.
     """
-    return await asyncio.to_thread(prepare, directory, now, busy_seconds)
+    return await asyncio.to_thread(prepare, directory, now, busy_seconds, patience)
 
 
-def prepare(directory: Path, now: Callable[[], Moment], busy_seconds: float = BUSY_SECONDS) -> Prepared:
+def prepare(
+    directory: Path,
+    now: Callable[[], Moment],
+    busy_seconds: float = BUSY_SECONDS,
+    patience: Patience = Patience(),
+) -> Prepared:
     """``prepare_history``, on this thread."""
     filesystem.check_local(directory)
     path, started = directory / sqlite.FILE_NAME, time.monotonic()
     try:
+        (directory / MOVING).unlink(missing_ok=True)
         if (directory / STAGED).exists():
-            return _asked(directory, now())
+            return _asked(directory, now(), patience)
         damage = _damage(directory, busy_seconds)
         seconds = time.monotonic() - started
         size = path.stat().st_size if path.exists() else 0
@@ -83,7 +107,7 @@ def prepare(directory: Path, now: Callable[[], Moment], busy_seconds: float = BU
         if not damage:
             return Prepared(seconds, size, missing=missing)
         restored = _stage_newest(directory, busy_seconds)
-        aside = _swap(directory, DAMAGED, now())
+        aside = _swap(directory, DAMAGED, now(), patience)
     except OSError as error:
         raise errors.StoreUnavailable(
             f"the history in {directory} cannot be restored: {error.strerror}"
@@ -118,16 +142,23 @@ def stage(directory: Path, source: Path, busy_seconds: float = BUSY_SECONDS) -> 
         unfinished.unlink(missing_ok=True)
 
 
+def moving(directory: Path) -> bool:
+    """Whether the database is about to be replaced: whoever has it open beside the operator must close it."""
+    return (directory / MOVING).exists()
+
+
 def damaged_files(directory: Path) -> list[Path]:
     """The databases that were moved aside as damaged, without their logs."""
     found = directory.glob(f"{DAMAGED}*")
     return sorted(path for path in found if not path.name.endswith(LOGS))
 
 
-def _asked(directory: Path, now: Moment) -> Prepared:
+def _asked(directory: Path, now: Moment, patience: Patience) -> Prepared:
     staged = directory / STAGED
     taken = Backup(staged, now, staged.stat().st_size)
-    return Prepared(0.0, taken.bytes, aside=_swap(directory, REPLACED, now), restored=taken, asked=True)
+    return Prepared(
+        0.0, taken.bytes, aside=_swap(directory, REPLACED, now, patience), restored=taken, asked=True
+    )
 
 
 def _damage(directory: Path, busy_seconds: float) -> str:
@@ -209,22 +240,62 @@ def _check_usable(source: Path, busy_seconds: float) -> None:
         engine.dispose()
 
 
-def _swap(directory: Path, prefix: str, now: Moment) -> Path | None:
+def _swap(directory: Path, prefix: str, now: Moment, patience: Patience) -> Path | None:
     """Move what is there aside and let the staged copy, if there is one, take its name; where the old file
     lies then."""
     path, staged = directory / sqlite.FILE_NAME, directory / STAGED
     aside = _free_name(directory, f"{prefix}{backups.stamp(now)}")
-    witness.forget(directory)
-    # The log first: beside another database it would be taken for that one's.
-    for suffix in (*LOGS, ""):
-        there = path.with_name(path.name + suffix)
-        if there.exists():
-            os.rename(there, aside.with_name(aside.name + suffix))
-    backup.flush(directory)
-    if staged.exists():
-        os.rename(staged, path)
+    with _unused(path, patience):
+        witness.forget(directory)
+        # The log first: beside another database it would be taken for that one's.
+        for suffix in (*LOGS, ""):
+            there = path.with_name(path.name + suffix)
+            if there.exists():
+                os.rename(there, aside.with_name(aside.name + suffix))
         backup.flush(directory)
+        if staged.exists():
+            os.rename(staged, path)
+            backup.flush(directory)
     return aside if aside.exists() else None
+
+
+@contextlib.contextmanager
+def _unused(path: Path, patience: Patience) -> Iterator[None]:
+    """See that no other process has the database open, and keep it so meanwhile.
+
+    Whoever closes the last connection to a file removes the log beside its old name, which would be that of
+    the new one. Every connection holds a shared lock on the bytes where SQLite has its locks; this one is
+    exclusive. To be called when this process has no connection open: closing the file drops its own locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield
+        return
+    marker = path.with_name(MOVING)
+    try:
+        marker.touch()
+        time.sleep(patience.settle_seconds)  # whoever did not see it yet has the file open after that
+        _lock(descriptor, path, time.monotonic() + patience.wait_seconds)
+        yield
+    finally:
+        marker.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path, until: float) -> None:
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+            return
+        except (BlockingIOError, PermissionError) as error:
+            if time.monotonic() >= until:
+                raise errors.StoreUnavailable(
+                    f"{path} has to be replaced, but another process has it open: end what holds it,"
+                    " such as a shell, or delete the operator's pod",
+                    "Locked",
+                ) from error
+        time.sleep(0.05)
 
 
 def _free_name(directory: Path, name: str) -> Path:
