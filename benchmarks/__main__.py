@@ -59,6 +59,11 @@ BENCHMARKS = (
         ("history_page_p99_milliseconds", "history_uids_seconds", "history_memory_megabytes"),
     ),
     Benchmark(
+        "history_http",
+        "6 min",
+        ("history_http_p99_milliseconds", "history_http_uids_seconds", "history_http_memory_megabytes"),
+    ),
+    Benchmark(
         "history_writer", "1 min", ("history_transitions_per_second", "history_loop_blocked_milliseconds")
     ),
     Benchmark("history_keeping", "2 min", ("history_purge_held_milliseconds",)),

@@ -31,16 +31,16 @@ _TASKS = f"""{_NUMBERS}, shaped AS (
     SELECT n, {_UID} AS uid, {_CREATED} AS created, {_PHASE} AS phase, (n * 7919) % 3600 AS took FROM numbers)
 INSERT INTO tasks (uid, namespace, name, owner, task_type, phase, phase_since, reason, message, attempt,
     priority, created_at, queued_at, started_at, completed_at, updated_at, execution_seconds,
-    object_deleted_at, error_category, error_code, error_message, sql_hash, parameters, sources, resources,
-    spec, metadata, statistics, place, version, moved, duration, ended, export_status)
+    object_deleted_at, error_category, error_code, error_message, error_retryable, sql_hash, parameters, sources,
+    resources, spec, metadata, statistics, place, version, moved, duration, ended, export_status)
 SELECT uid, '{NAMESPACE}', printf('family-%04d-%07d', (n * 31) % {FAMILIES}, n),
     printf('owner-%03d', (n * n) % {OWNERS}), 'query', phase, created, 'Completed',
     'the query has ended', 1, 0, created, created, created + 1000,
     CASE WHEN phase IN ('Running', 'Queued') THEN NULL ELSE created + took * 1000 END, created + took * 1000,
     CASE WHEN phase IN ('Succeeded', 'Failed') THEN took / 10.0 END,
-    CASE WHEN phase = 'Deleted' THEN created END,
+    CASE WHEN phase NOT IN ('Running', 'Queued') THEN created + 7200000 END,
     CASE WHEN phase = 'Failed' THEN 'User' END, CASE WHEN phase = 'Failed' THEN 'SqlError' END,
-    CASE WHEN phase = 'Failed' THEN 'no such column' END,
+    CASE WHEN phase = 'Failed' THEN 'no such column' END, CASE WHEN phase = 'Failed' THEN 0 END,
     (SELECT hash FROM numbered WHERE number = n % :texts),
     '[]', '["flights"]', '{{"cpu":"1","memory":"1Gi"}}', '{{"priority":0,"timeout":"1h"}}',
     '{{"labels":{{"team":"data","app":"reports"}}}}', '{{"engineSeconds":"1.5","peakMemoryBytes":1048576}}',

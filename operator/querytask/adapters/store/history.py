@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import errno
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -191,9 +192,9 @@ class SqliteHistory:
         return await self._readers.ask(queries.phases)
 
     async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
-        return await self._readers.ask_for(
-            self._search_seconds, lambda connection: search.search(connection, wanted, page)
-        )
+        # So many uids are a bound in themselves; a time would refuse them on a busy node.
+        limit = self._search_seconds if wanted.uids is None else math.inf
+        return await self._readers.ask_for(limit, lambda connection: search.search(connection, wanted, page))
 
     async def count(self, wanted: TaskFilter) -> int:
         return await self._readers.ask_for(
