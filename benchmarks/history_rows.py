@@ -31,8 +31,8 @@ _TASKS = f"""{_NUMBERS}, shaped AS (
     SELECT n, {_UID} AS uid, {_CREATED} AS created, {_PHASE} AS phase, (n * 7919) % 3600 AS took FROM numbers)
 INSERT INTO tasks (uid, namespace, name, owner, task_type, phase, phase_since, reason, message, attempt,
     priority, created_at, queued_at, started_at, completed_at, updated_at, execution_seconds,
-    object_deleted_at, error_category, error_code, error_message, error_retryable, sql_hash, parameters, sources,
-    resources, spec, metadata, statistics, place, version, moved, duration, ended, export_status)
+    object_deleted_at, error_category, error_code, error_message, error_retryable, sql_hash, parameters,
+    sources, resources, spec, metadata, statistics, place, version, moved, duration, ended, export_status)
 SELECT uid, '{NAMESPACE}', printf('family-%04d-%07d', (n * 31) % {FAMILIES}, n),
     printf('owner-%03d', (n * n) % {OWNERS}), 'query', phase, created, 'Completed',
     'the query has ended', 1, 0, created, created, created + 1000,
