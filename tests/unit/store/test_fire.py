@@ -25,7 +25,7 @@ from querytask.adapters.store import Backups, Store, open_history, prepare_histo
 from querytask.adapters.store.restore import Patience
 from querytask.adapters.store.sqlite import FILE_NAME
 from tests.unit.store.builders import Clock, step, task
-from tests.unit.store.test_faults import ENVIRONMENT
+from tests.unit.store.test_faults import ENVIRONMENT, damage
 
 LOGS = ("-wal", "-shm")
 
@@ -111,6 +111,27 @@ async def test_a_note_that_cannot_be_read_misses_nothing(directory: Path, histor
     await filled(history, "a")
     (directory / f"{FILE_NAME}.seen").write_text("[")
     assert (await prepare_history(directory, Clock())).missing == 0
+
+
+async def test_damage_that_shows_later_is_not_forgotten(directory: Path, history: Store) -> None:
+    """A question meets it; from then on the history is said to be damaged, though its heartbeat could be
+    written, until a start has put it in order."""
+    for number in range(50):
+        await history.record(task(f"uid-{number}", message="z" * 1000))
+    backup = await Backups(directory).make(Clock()(), 1)
+    await history.close()
+    again = await open_history(directory)
+    await again.ping()
+    damage(directory / FILE_NAME, b"z" * 1000)
+    with pytest.raises(errors.StoreCorrupt):
+        await again.integrity_check()
+    with pytest.raises(errors.StoreCorrupt, match="restore it from a backup"):
+        await again.ping()
+    await again.close()
+    prepared = await prepare_history(directory, Clock(), patience=Patience(0.0, 0.1))
+    assert prepared.restored is not None
+    assert prepared.restored.at == backup.at
+    assert len(await uids(directory)) == 50
 
 
 READS = """

@@ -131,6 +131,7 @@ class SqliteHistory:
     ) -> None:
         self._search_seconds = search_seconds
         self._migrating, self._seen = migrating, -1
+        self._damage: errors.StoreCorrupt | None = None
         self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
         self._writer = Writer(sqlite.writing(path, busy_seconds), path)
         self._readers = Readers(sqlite.reading(path, busy_seconds, READERS), path, READERS)
@@ -237,6 +238,8 @@ class SqliteHistory:
     async def ping(self) -> None:
         if not self._path.exists():
             raise errors.StoreUnavailable(f"{self._path} is gone: somebody removed it while it was in use")
+        if (damage := self._damage or self._readers.damage) is not None:
+            raise damage
         now = self._now()
 
         def beat(connection: sa.Connection) -> int:
@@ -265,4 +268,8 @@ class SqliteHistory:
         return to_millisecond(self._clock())
 
     async def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        return await asyncio.wrap_future(self._writer.submit(work))
+        try:
+            return await asyncio.wrap_future(self._writer.submit(work))
+        except errors.StoreCorrupt as error:
+            self._damage = error
+            raise

@@ -136,7 +136,8 @@ class Store(Protocol):
         them as a moment allows, the rest is to be asked for again."""
 
     async def ping(self) -> None:
-        """Write, durably, and come back: what readiness asks."""
+        """Write, durably, and come back: what readiness asks. Raises ``StoreCorrupt`` for ever once any call
+        has met damage: only a start mends it."""
 
     async def integrity_check(self) -> None:
         """Read every page and compare indexes with tables; raises ``StoreCorrupt``. Seconds for each

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from querytask import errors
 from querytask.adapters.store import failures, sqlite
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class Readers:
 
     def __init__(self, engine: sa.Engine, path: Path, threads: int) -> None:
         self._engine, self._path = engine, path
+        self.damage: errors.StoreCorrupt | None = None
+        """What a question has met of a damaged file: it does not mend by itself."""
         self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
             threads, thread_name_prefix="history-reader"
         )
@@ -60,6 +63,8 @@ class Readers:
             with failures.translated(self._path), self._engine.connect() as connection, connection.begin():
                 return question(connection)
         except Exception as error:
+            if isinstance(error, errors.StoreCorrupt):
+                self.damage = error
             if failures.is_fault(error) and failures.lasting(error):
                 self._engine.dispose()
             raise
