@@ -11,7 +11,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from pysqlite3 import dbapi2
 
+from querytask.adapters.store.sqlite import FILE_NAME
 from tests.controlplane.conftest import Sites
 from tests.controlplane.kit.observer import condition
 from tests.controlplane.kit.site import Site
@@ -132,3 +134,19 @@ def test_an_operator_that_starts_on_a_read_only_volume_says_so_and_starts_when_i
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
+
+
+def test_a_locked_history_is_waited_for(sites: Sites) -> None:
+    """Another process holds the file for longer than a writer waits: the task ends, and says that it is not
+    recorded; the row follows when the other lets go."""
+    site = sites()
+    site.operator()
+    task = site.submit("succeed after=1", name="runs")
+    site.reaches("runs", "Running")
+    other = dbapi2.connect(site.history_dir / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    site.succeeds("runs")
+    assert condition(site.task("runs"), "Recorded")["status"] == "False"
+    other.execute("ROLLBACK")
+    other.close()
+    assert site.row(task, "Succeeded", timeout=30)["reason"] == "Completed"
