@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from querytask.adapters.store import Store, TaskSummary, open_history, placing, schema, search, sqlite, steps
+from querytask.adapters.store.records import GONE
 from querytask.adapters.store.schema import tasks
 from querytask.core.listing import Order, Page, PageRequest, TaskFilter
-from querytask.names import ExportState, Phase
+from querytask.names import DELETED, ExportState, Phase
 from tests.unit.store.builders import at, export, task
 
 FILTERS: dict[str, dict[str, Any]] = {
@@ -55,9 +56,8 @@ class World:
     def disturb(self) -> None:
         """A few writes of any kind."""
         for _ in range(self.chance.randint(0, 4)):
-            self.chance.choice(
-                [self.insert, self.update, self.update, self.finish, self.purge, self.expire]
-            )()
+            changes = (self.update, self.update, self.finish, self.vanish, self.expire)
+            self.chance.choice((self.insert, *changes, self.purge))()
             self.throughout &= self.matching()
 
     def insert(self) -> None:
@@ -69,7 +69,7 @@ class World:
         self.write(task(f"{self.number:03}", owner=owner, sql=sql, name=name, created_at=created))
 
     def update(self) -> None:
-        if uid := self.some(tasks.c.completed_at.is_(None)):
+        if uid := self.some(tasks.c.completed_at.is_(None) | (tasks.c.phase == DELETED)):
             self.write(self.known(uid, Phase.RUNNING, message=str(self.seconds)))
 
     def finish(self) -> None:
@@ -79,6 +79,10 @@ class World:
                 uid, Phase.SUCCEEDED, execution_seconds=took, completed_at=at(self.seconds // 4)
             )
             self.write(told, export() if self.chance.random() < 0.5 else None)
+
+    def vanish(self) -> None:
+        if uid := self.some(tasks.c.completed_at.is_(None)):
+            steps.close_deleted(self.connection, uid, at(self.seconds), GONE, at(self.seconds))
 
     def expire(self) -> None:
         if uid := self.some(tasks.c.export_status == ExportState.AVAILABLE):
@@ -122,7 +126,7 @@ def pages(ask: Callable[[str | None], Page[TaskSummary]], start: str | None, way
 
 
 @pytest.mark.parametrize("order", Order)
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(sorted(FILTERS)), seed=st.integers(0, 2**32), descending=st.booleans())
 def test_each_comes_once(engine: sa.Engine, order: Order, name: str, seed: int, descending: bool) -> None:
     """There: from the first page to the last. And back: from the last one to the first."""
