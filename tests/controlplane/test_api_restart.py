@@ -1,0 +1,119 @@
+"""What the API says of a thousand tasks in all states does not depend on the operator: not while it is away,
+and not when it has started again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from querytask.adapters.store import Store, open_history
+from querytask.names import DELETED, Phase
+from tests.controlplane.kit import api
+from tests.controlplane.kit.api import Accounts
+from tests.controlplane.kit.site import Site
+from tests.controlplane.kit.waiting import until
+from tests.unit.store import builders
+
+PAST = 960
+ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, DELETED)
+
+
+async def fill(directory: Path, namespace: str) -> None:
+    """Tasks of long ago, whose objects are gone."""
+    store = await open_history(directory)
+    await asyncio.gather(*(past(store, namespace, number) for number in range(PAST)))
+    await store.close()
+
+
+async def past(store: Store, namespace: str, number: int) -> None:
+    """One of them; the number decides how it ended, and what became of its file."""
+    phase = ENDS[number % len(ENDS)]
+    succeeded = phase is Phase.SUCCEEDED
+    task = builders.task(
+        f"past-{number:04}",
+        phase,
+        namespace=namespace,
+        owner=f"owner-{number % 7}",
+        created_at=builders.at(number),
+        started_at=builders.at(number + 1),
+        completed_at=builders.at(number + 5),
+        execution_seconds=4.0,
+        object_deleted_at=builders.at(number + 9),
+        result=builders.result() if succeeded else None,
+    )
+    state = ("Expired", "Deleted", "NotApplicable")[number % 3]
+    export = builders.export(state=state, removed_at=builders.at(number + 9))
+    await store.record(task, builders.attempt(), export if succeeded else None)
+
+
+def live(site: Site) -> None:
+    """Tasks of now: ended in each way, running, and waiting."""
+    for number in range(10):
+        site.submit("succeed", name=f"done-{number}", export={"format": "CSV"} if number % 2 else None)
+        site.submit("fail code=10 reason=SqlError", name=f"wrong-{number}")
+    for number in range(10):
+        site.reaches(f"done-{number}", "Succeeded")
+        site.reaches(f"wrong-{number}", "Failed")
+    for number in range(5):
+        site.submit("hang", name=f"runs-{number}")
+        site.reaches(f"runs-{number}", "Running")
+    for number in range(15):
+        site.submit("succeed", name=f"waits-{number}")
+        site.reaches(f"waits-{number}", "Queued")
+    for number in range(5):
+        site.cancel(f"waits-{number}")
+        site.reaches(f"waits-{number}", "Cancelled")
+
+
+def told(client: httpx.Client) -> dict[str, Any]:
+    """All that a list says of each task, by its uid."""
+    found: dict[str, Any] = {}
+    cursor: dict[str, Any] = {}
+    while True:
+        answer = client.get("/api/v1/tasks", params={"limit": 300} | cursor)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        for item in page["items"]:
+            assert item["uid"] not in found
+            found[item["uid"]] = item
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
+def settled(client: httpx.Client) -> dict[str, Any]:
+    """The same, once the operator has written what it had to write of the ends."""
+    last: list[dict[str, Any]] = [{}, told(client)]
+
+    def still() -> bool:
+        last[:] = [last[1], told(client)]
+        return last[0] == last[1]
+
+    until(still, what="nothing changes any more")
+    return last[1]
+
+
+def test_a_restart_changes_nothing_that_is_told(sites: Any, tmp_path: Path):
+    """Every field of every task is the same before, meanwhile and after."""
+    site: Site = sites(max_running=5)
+    asyncio.run(fill(site.history_dir, site.namespace))
+    operator = site.operator()
+    live(site)
+    with api.serving(site, tmp_path) as process:
+        token = Accounts(site.plane, site.namespace).make("restart")
+        with process.client(token) as client:
+            before = settled(client)
+            assert len(before) == PAST + 40
+            assert {item["status"] for item in before.values()} == {
+                *("queued", "running", "succeeded", "failed", "cancelled", "deleted")
+            }
+            stats = client.get("/api/v1/stats").json()["by_status"]
+            operator.stop()
+            assert told(client) == before
+            site.operator()
+            after = settled(client)
+            assert {uid: item for uid, item in after.items() if item != before[uid]} == {}
+            assert client.get("/api/v1/stats").json()["by_status"] == stats
