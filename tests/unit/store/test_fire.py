@@ -22,8 +22,8 @@ from pysqlite3 import dbapi2
 
 from querytask import errors
 from querytask.adapters.store import Backups, Store, open_history, prepare_history, restore
-from querytask.adapters.store.restore import Patience
 from querytask.adapters.store.sqlite import FILE_NAME
+from querytask.adapters.store.unused import Patience, moving
 from tests.unit.store.builders import Clock, step, task
 from tests.unit.store.test_faults import ENVIRONMENT, damage
 
@@ -183,7 +183,7 @@ async def test_who_has_it_open_is_asked_to_let_go(directory: Path, history: Stor
     await history.close()
     with held(directory / FILE_NAME, WAITS):
         assert (await prepare_history(directory, Clock(), patience=Patience(0.0, 10.0))).asked
-        assert not restore.moving(directory)
+        assert not moving(directory)
     assert await uids(directory) == {"a"}
 
 

@@ -14,7 +14,8 @@ from pysqlite3 import dbapi2
 
 from querytask import errors
 from querytask.adapters.store import Backups, damaged_files, open_history, prepare_history, restore, sqlite
-from querytask.adapters.store.restore import STAGED, Patience, Prepared
+from querytask.adapters.store.restore import STAGED, Prepared
+from querytask.adapters.store.unused import Patience
 from tests.unit.store.builders import Clock, at, task
 from tests.unit.store.test_faults import damage
 

@@ -13,8 +13,8 @@ from pysqlite3 import dbapi2
 
 from querytask import errors
 from querytask.adapters.store import open_history
-from querytask.adapters.store.restore import MOVING
 from querytask.adapters.store.sqlite import FILE_NAME
+from querytask.adapters.store.unused import MOVING
 from querytask.web.history import History
 from tests.unit.store import builders
 

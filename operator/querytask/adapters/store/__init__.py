@@ -29,8 +29,9 @@ from querytask.adapters.store.records import (
     ToldTransition,
     TransitionRecord,
 )
-from querytask.adapters.store.restore import Prepared, damaged_files, moving, prepare_history
+from querytask.adapters.store.restore import Prepared, damaged_files, prepare_history
 from querytask.adapters.store.restore import stage as stage_restore
+from querytask.adapters.store.unused import moving
 
 __all__ = [
     "ApiTables",

@@ -16,13 +16,11 @@ locked, are errors that pass, and nothing is touched.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,23 +28,12 @@ from querytask import errors
 from querytask.adapters.store import backup, backups, failures, filesystem, migrate, sqlite, witness
 from querytask.adapters.store.backups import BUSY_SECONDS, Backup
 from querytask.adapters.store.records import Moment
+from querytask.adapters.store.unused import MOVING, PATIENCE, Patience, unused
 
 STAGED = f"{sqlite.FILE_NAME}.restore"
 DAMAGED = f"{sqlite.FILE_NAME}.damaged-"
 REPLACED = f"{sqlite.FILE_NAME}.replaced-"
-MOVING = f"{sqlite.FILE_NAME}.moving"
-"""While it is there every other process has to let go of the database, for it is about to be replaced."""
 LOGS = ("-wal", "-shm")
-_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
-"""Where SQLite's shared locks lie in the file: part of its file format."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long other processes are given to let go of a database that is to be replaced."""
-
-    settle_seconds: float = 0.5
-    wait_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +61,7 @@ async def prepare_history(
     now: Callable[[], Moment],
     *,
     busy_seconds: float = BUSY_SECONDS,
-    patience: Patience = Patience(),
+    patience: Patience = PATIENCE,
 ) -> Prepared:
     """Look at the history in ``directory``, and restore it where it is damaged, lost, or asked to be.
 
@@ -89,7 +76,7 @@ def prepare(
     directory: Path,
     now: Callable[[], Moment],
     busy_seconds: float = BUSY_SECONDS,
-    patience: Patience = Patience(),
+    patience: Patience = PATIENCE,
 ) -> Prepared:
     """``prepare_history``, on this thread."""
     filesystem.check_local(directory)
@@ -140,11 +127,6 @@ def stage(directory: Path, source: Path, busy_seconds: float = BUSY_SECONDS) -> 
         raise errors.StoreUnavailable(f"{target} cannot be written: {error.strerror}") from error
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def moving(directory: Path) -> bool:
-    """Whether the database is about to be replaced: whoever has it open beside the operator must close it."""
-    return (directory / MOVING).exists()
 
 
 def damaged_files(directory: Path) -> list[Path]:
@@ -245,7 +227,7 @@ def _swap(directory: Path, prefix: str, now: Moment, patience: Patience) -> Path
     lies then."""
     path, staged = directory / sqlite.FILE_NAME, directory / STAGED
     aside = _free_name(directory, f"{prefix}{backups.stamp(now)}")
-    with _unused(path, patience):
+    with unused(path, patience):
         witness.forget(directory)
         # The log first: beside another database it would be taken for that one's.
         for suffix in (*LOGS, ""):
@@ -257,45 +239,6 @@ def _swap(directory: Path, prefix: str, now: Moment, patience: Patience) -> Path
             os.rename(staged, path)
             backup.flush(directory)
     return aside if aside.exists() else None
-
-
-@contextlib.contextmanager
-def _unused(path: Path, patience: Patience) -> Iterator[None]:
-    """See that no other process has the database open, and keep it so meanwhile.
-
-    Whoever closes the last connection to a file removes the log beside its old name, which would be that of
-    the new one. Every connection holds a shared lock on the bytes where SQLite has its locks; this one is
-    exclusive. To be called when this process has no connection open: closing the file drops its own locks.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        yield
-        return
-    marker = path.with_name(MOVING)
-    try:
-        marker.touch()
-        time.sleep(patience.settle_seconds)  # whoever did not see it yet has the file open after that
-        _lock(descriptor, path, time.monotonic() + patience.wait_seconds)
-        yield
-    finally:
-        marker.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path, until: float) -> None:
-    while True:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
-            return
-        except (BlockingIOError, PermissionError) as error:
-            if time.monotonic() >= until:
-                raise errors.StoreUnavailable(
-                    f"{path} has to be replaced, but another process has it open: end what holds it,"
-                    " such as a shell, or delete the operator's pod",
-                    "Locked",
-                ) from error
-        time.sleep(0.05)
 
 
 def _free_name(directory: Path, name: str) -> Path:
