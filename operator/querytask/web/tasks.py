@@ -67,7 +67,9 @@ async def _search(
     try:
         return await parts.store.search(wanted, request)
     except ValueError as error:
-        raise Refusal(Code.INVALID, str(error), field="cursor", value=request.cursor) from error
+        # Of two texts only the history knows what is wrong, and says it first.
+        field, value = ("text", wanted.text) if str(error).startswith("text") else ("cursor", request.cursor)
+        raise Refusal(Code.INVALID, str(error), field=field, value=value) from error
 
 
 def _written(query: ListQuery, found: history.Page[TaskSummary], count: int | None) -> bytes:
