@@ -18,7 +18,7 @@ Ask = Callable[..., str]
 def analyst(site: Site) -> Ask:
     """kubectl for somebody who has the chart's rights for `view` and `edit`, and no other right."""
     return _person(
-        site, "analyst", *(f"{site.namespace}:{site.fullname}:{role}" for role in ("view", "edit"))
+        site, "task-writer", *(f"{site.namespace}:{site.fullname}:{role}" for role in ("view", "edit"))
     )
 
 
