@@ -71,6 +71,10 @@ test-unit: setup-python ## pure tests
 test-worker: setup-python ## the worker: real processes, a real DuckDB, real small file systems
 	@$(PYTEST) tests/worker $(ARGS)
 
+.PHONY: test-component
+test-component: setup-python ## history, API and commands: real databases, real servers, real processes
+	@$(PYTEST) tests/component $(ARGS)
+
 .PHONY: test-controlplane
 test-controlplane: setup ## the operator against a real API server and a scripted kubelet
 	@$(PYTEST) tests/controlplane $(ARGS)

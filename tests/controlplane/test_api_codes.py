@@ -21,11 +21,11 @@ from cluster.harness import ControlPlane
 from querytask.adapters.store import open_history
 from querytask.web.problems import CODES, Code
 from querytask_worker.contract import Error
+from tests.component.store import builders
 from tests.controlplane.conftest import new_namespace
 from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts, ApiProcess
 from tests.controlplane.kit.waiting import until
-from tests.unit.store import builders
 
 TASKS = "/api/v1/tasks"
 Call = Callable[[httpx.Client], httpx.Response]

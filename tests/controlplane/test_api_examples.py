@@ -24,9 +24,9 @@ from querytask import names
 from querytask.adapters.store import open_history
 from querytask.web import application, description
 from querytask_worker import contract
+from tests.component.store import builders
 from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts
-from tests.unit.store import builders
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rest-api-examples.md"
 NAMESPACE, UID = "analytics", "0d7c1a52-6f0b-4f6e-9a3e-3f1c5b8a2d11"

@@ -11,11 +11,11 @@ import httpx
 
 from querytask.adapters.store import Store, open_history
 from querytask.names import DELETED, Phase
+from tests.component.store import builders
 from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts
 from tests.controlplane.kit.site import Site
 from tests.controlplane.kit.waiting import until
-from tests.unit.store import builders
 
 PAST = 960
 ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, DELETED)

@@ -14,7 +14,7 @@ from querytask.web import files, views
 from querytask.web.answers import written
 from querytask.web.problems import Refusal
 from querytask_worker.contract import Error, Preview, timestamp
-from tests.unit.store import builders
+from tests.component.store import builders
 
 
 def stored(phase: str = Phase.SUCCEEDED, **fields: Any) -> StoredTask:

@@ -22,12 +22,12 @@ from querytask import errors
 from querytask.adapters.store import Store, open_history
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.names import Phase
-from tests.unit.store.builders import step, task
+from tests.component.store.builders import step, task
 
 WRITES_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
-from tests.unit.store.builders import attempt, step, task
+from tests.component.store.builders import attempt, step, task
 from querytask.adapters.store import open_history
 
 async def main(directory, prefix):

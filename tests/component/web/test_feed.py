@@ -12,7 +12,7 @@ from querytask import errors
 from querytask.adapters.store import Store, TaskKey, ToldTransition
 from querytask.web.feed import Feed
 from querytask.web.problems import Refusal
-from tests.unit.store.builders import step
+from tests.component.store.builders import step
 
 
 class Steps:

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from querytask import errors
 from querytask.adapters.store import migrate, open_history, placing, schema, sqlite
 from querytask.core import sql_text
-from tests.unit.store.builders import task
+from tests.component.store.builders import task
 
 REVISIONS = [script.revision for script in reversed(list(migrate.scripts().walk_revisions()))]
 

@@ -28,7 +28,7 @@ from querytask.adapters.store.schema import tasks, versions
 from querytask.adapters.store.search_cursor import Cursor
 from querytask.core.listing import Order, PageRequest, TaskFilter
 from querytask.names import ExportState, Phase
-from tests.unit.store.builders import at, task
+from tests.component.store.builders import at, task
 
 CREATED = {"created_since": at(1), "created_until": at(90)}
 FINISHED = {"finished_since": at(1), "finished_until": at(90)}

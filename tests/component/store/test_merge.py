@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from querytask.adapters.store import TaskRecord, merge
 from querytask.names import DELETED, ExportState, Phase
-from tests.unit.store.builders import at, attempt, export, task
+from tests.component.store.builders import at, attempt, export, task
 
 moments = st.integers(0, 100).map(at)
 maybe = st.none() | moments

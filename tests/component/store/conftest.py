@@ -11,7 +11,7 @@ import pytest
 
 from querytask.adapters.store import Store, open_history
 from querytask.adapters.store.sqlite import FILE_NAME
-from tests.unit.store.builders import Clock
+from tests.component.store.builders import Clock
 
 
 @pytest.fixture(scope="session")

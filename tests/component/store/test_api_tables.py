@@ -12,8 +12,8 @@ import pytest
 from querytask.adapters.store import AuditRecord, KeyRecord, Store, open_history
 from querytask.adapters.store.api_tables import AT_ONCE, AUDIT_KEPT
 from querytask.adapters.store.sqlite import FILE_NAME
+from tests.component.store.builders import T0, at
 from tests.controlplane.kit.history import History
-from tests.unit.store.builders import T0, at
 
 DAY = 86_400
 

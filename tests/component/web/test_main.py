@@ -14,7 +14,7 @@ from cluster.harness.pki import Pki
 from querytask import errors
 from querytask.web.__main__ import main, serve
 from querytask.web.settings import ApiSettings
-from tests.unit.web.serving import settings
+from tests.component.web.serving import settings
 
 URL = "https://127.0.0.1:1"
 

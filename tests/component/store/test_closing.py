@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from querytask.adapters.store import Ending, Store
 from querytask.names import DELETED, Phase
-from tests.unit.store.builders import at, attempt, export, result, step, task
+from tests.component.store.builders import at, attempt, export, result, step, task
 
 
 async def test_an_unfinished_task_becomes_deleted(history: Store) -> None:

@@ -22,7 +22,7 @@ from querytask.web.decisions import Decisions
 from querytask.web.feed import Feed
 from querytask.web.history import History
 from querytask.web.parts import Parts
-from tests.unit.web.serving import settings
+from tests.component.web.serving import settings
 
 
 class Trusting:

@@ -12,7 +12,7 @@ from querytask.adapters.store import Store, schema, search_words
 from querytask.adapters.store.search_words import LEAST_PREFIX, MOST_WORDS, words
 from querytask.core.listing import PageRequest, TaskFilter
 from querytask.names import Phase
-from tests.unit.store.builders import task
+from tests.component.store.builders import task
 
 
 async def ask(history: Store, text: str) -> str:

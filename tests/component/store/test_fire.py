@@ -24,8 +24,8 @@ from querytask import errors
 from querytask.adapters.store import Backups, Store, open_history, prepare_history, restore
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.adapters.store.unused import Patience, moving
-from tests.unit.store.builders import Clock, step, task
-from tests.unit.store.test_faults import ENVIRONMENT, damage
+from tests.component.store.builders import Clock, step, task
+from tests.component.store.test_faults import ENVIRONMENT, damage
 
 LOGS = ("-wal", "-shm")
 
@@ -233,7 +233,7 @@ async def test_a_file_that_is_locked_for_long_costs_steps_and_no_rows(directory:
 BACKS_UP = """
 import asyncio, datetime as dt, sys
 from pathlib import Path
-from tests.unit.store.builders import step, task
+from tests.component.store.builders import step, task
 from querytask.adapters.store import Backups, open_history
 
 async def main(directory):

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from querytask.web.access import Access
 from querytask.web.bodies import Bodies
-from tests.unit.web.serving import Wire, serving, settings
+from tests.component.web.serving import Wire, serving, settings
 
 GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

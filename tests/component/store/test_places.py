@@ -15,7 +15,7 @@ import pytest
 from querytask import errors
 from querytask.adapters.store import HistoryLock, Store, filesystem, open_history, sqlite
 from querytask.adapters.store.lock import FILE_NAME
-from tests.unit.store.test_faults import ENVIRONMENT
+from tests.component.store.test_faults import ENVIRONMENT
 
 LOCKS_UNTIL_TOLD = """
 import sys
@@ -166,7 +166,7 @@ def test_a_lock_without_a_place_is_refused(tmp_path: Path) -> None:
 
 async def test_a_backup_is_whole(history: Store, tmp_path: Path) -> None:
     """Made while others write; opens as a history of its own with every row of its moment."""
-    from tests.unit.store.builders import task
+    from tests.component.store.builders import task
 
     for number in range(20):
         await history.record(task(f"uid-{number}", message="b" * 500))

@@ -15,7 +15,7 @@ from querytask.adapters.store.schema import queries as texts
 from querytask.adapters.store.schema import tasks, transitions
 from querytask.core.collection_facts import TaskState
 from querytask.names import DELETED, ExportState, Phase
-from tests.unit.store.builders import Clock, at, export, step, task
+from tests.component.store.builders import Clock, at, export, step, task
 
 
 def key(uid: str, name: str | None = None) -> TaskKey:

@@ -16,7 +16,7 @@ from pysqlite3 import dbapi2
 
 from querytask import errors
 from querytask.adapters.store import Backups, Store, backup, backups, open_history, sqlite
-from tests.unit.store.builders import at, step, task
+from tests.component.store.builders import at, step, task
 
 
 async def filled(history: Store, number: int, prefix: str = "uid") -> None:

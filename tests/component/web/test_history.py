@@ -16,7 +16,7 @@ from querytask.adapters.store import open_history
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.adapters.store.unused import MOVING
 from querytask.web.history import History
-from tests.unit.store import builders
+from tests.component.store import builders
 
 
 async def make(directory: Path, uid: str) -> None:

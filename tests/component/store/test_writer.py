@@ -15,7 +15,7 @@ from querytask import errors
 from querytask.adapters.store import Store, open_history, sqlite, steps
 from querytask.adapters.store.writer import Writer
 from querytask.names import Phase
-from tests.unit.store.builders import T0, step, task
+from tests.component.store.builders import T0, step, task
 
 
 class Transactions:

@@ -16,8 +16,8 @@ from querytask import errors
 from querytask.adapters.store import Backups, damaged_files, open_history, prepare_history, restore, sqlite
 from querytask.adapters.store.restore import STAGED, Prepared
 from querytask.adapters.store.unused import Patience
-from tests.unit.store.builders import Clock, at, task
-from tests.unit.store.test_faults import damage
+from tests.component.store.builders import Clock, at, task
+from tests.component.store.test_faults import damage
 
 FILE = sqlite.FILE_NAME
 

@@ -10,7 +10,7 @@ from querytask.adapters.store import CancelRecord, Store, TaskSummary
 from querytask.core.listing import MAX_OFFSET, MAX_PAGE_SIZE, MAX_UIDS, Order, Page, PageRequest, TaskFilter
 from querytask.names import ExportState, Phase
 from querytask_worker.contract import Error
-from tests.unit.store.builders import Clock, at, export, result, step, task
+from tests.component.store.builders import Clock, at, export, result, step, task
 
 
 def wanted(**fields: Any) -> TaskFilter:

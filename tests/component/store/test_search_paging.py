@@ -19,7 +19,7 @@ from querytask.adapters.store.records import GONE
 from querytask.adapters.store.schema import tasks
 from querytask.core.listing import Order, Page, PageRequest, TaskFilter
 from querytask.names import DELETED, ExportState, Phase
-from tests.unit.store.builders import at, export, task
+from tests.component.store.builders import at, export, task
 
 FILTERS: dict[str, dict[str, Any]] = {
     "all": {},

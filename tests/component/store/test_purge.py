@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from querytask.adapters.store import Store, columns, purge, schema, sqlite
 from querytask.adapters.store.purge import BUDGET_SECONDS
 from querytask.names import Phase
-from tests.unit.store.builders import Clock, at, attempt, export, result, step, task
+from tests.component.store.builders import Clock, at, attempt, export, result, step, task
 
 DAY = dt.timedelta(days=1)
 TABLES = (schema.tasks, schema.attempts, schema.transitions, schema.exports, schema.results, schema.queries)

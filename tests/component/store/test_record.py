@@ -18,7 +18,7 @@ from querytask.adapters.store import CancelRecord, Store, TaskRecord, open_histo
 from querytask.adapters.store.records import METADATA_BYTES
 from querytask.names import DELETED, CancelStep, ExportState, Phase
 from querytask_worker.contract import Error
-from tests.unit.store.builders import Clock, at, attempt, export, result, step, task
+from tests.component.store.builders import Clock, at, attempt, export, result, step, task
 
 EVERYTHING = task(
     owner="data-team",

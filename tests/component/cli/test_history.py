@@ -15,7 +15,7 @@ import pytest
 
 from querytask.adapters.store import TaskRecord, open_history, prepare_history
 from querytask.cli import history as command
-from tests.unit.store.test_faults import ENVIRONMENT
+from tests.component.store.test_faults import ENVIRONMENT
 
 NOW = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
 
