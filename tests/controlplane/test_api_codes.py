@@ -235,9 +235,11 @@ def test_no_code_is_left_out():
     """Each stands in a test of the API that runs it."""
     here = Path(__file__).parent
     texts = [path.read_text(encoding="utf-8") for path in here.glob("test_api_*.py")]
-    unit = here.parent / "unit" / "web"
+    component = here.parent / "component" / "web"
     texts += [
-        path.read_text(encoding="utf-8") for path in unit.glob("test_*.py") if "problems" not in path.name
+        path.read_text(encoding="utf-8")
+        for path in component.glob("test_*.py")
+        if "problems" not in path.name
     ]
     whole = "".join(texts)
     assert [code for code in Code if f'"{code}"' not in whole and f"Code.{code.name}" not in whole] == []
