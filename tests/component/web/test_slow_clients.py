@@ -141,11 +141,14 @@ async def test_a_client_that_does_not_read_is_cut_off():
 
     async with serving(Access(endless, lambda: 0.0), settings(api_send_seconds=0.2)) as server:
         wire = await Wire.to(server)
-        await wire.send("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await ask(server)).text == "ok"
-        async with asyncio.timeout(10):
-            await ended.wait()
-        wire.writer.transport.abort()
+        try:
+            await wire.send("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await ask(server)).text == "ok"
+            async with asyncio.timeout(10):
+                await ended.wait()
+        finally:
+            # The server waits for its requests: without this a failure would never be seen.
+            wire.writer.transport.abort()
 
 
 async def _gone(receive: Receive) -> bool:
