@@ -142,4 +142,9 @@ class GuardedConnection(H11Protocol):
         status = f"HTTP/1.1 {refusal.status} \r\n".encode()
         self.transport.write(status + head + b"\r\n" + bytes(answer.body))
         # What the client is still sending would end the connection with a reset, and the refusal with it.
-        self._leaving = self.loop.call_later(LEAVE_SECONDS, self.transport.close)
+        self._leaving = self.loop.call_later(LEAVE_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        self.transport.close()
+        # Under TLS the close waits for the client's, as long as an answer may take.
+        self._leaving = self.loop.call_later(LEAVE_SECONDS, self.transport.abort)

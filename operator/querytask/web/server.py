@@ -120,7 +120,8 @@ class Server(uvicorn.Server):
                 self._settings.api_port,
                 ssl=self._certificate.context if self._certificate else None,
                 ssl_handshake_timeout=self._settings.api_header_seconds if secure else None,
-                ssl_shutdown_timeout=1.0 if secure else None,
+                # What is left of an answer goes out in this time, too.
+                ssl_shutdown_timeout=self._settings.api_send_seconds if secure else None,
                 backlog=BACKLOG,
             )
         except OSError as error:
