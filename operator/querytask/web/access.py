@@ -16,10 +16,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from querytask import logs
-from querytask.web.problems import Code, answer_to, refusal_of
+from querytask.web.problems import answer_to, noted
 
 log = logging.getLogger("querytask.web.access")
-faults = logging.getLogger("querytask.web")
 
 REQUEST_ID = "x-request-id"
 PATH_CHARACTERS = 300
@@ -66,9 +65,7 @@ class Access:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            refusal = refusal_of(error)
-            if refusal.code is Code.INTERNAL:
-                faults.exception("A request met a fault")
+            refusal = noted(error)
             if told.status == 0:
                 await answer_to(refusal, scope["state"]["request_id"])(scope, receive, send)
 

@@ -32,7 +32,7 @@ from querytask.web.access import Access
 from querytask.web.authentication import Authentication
 from querytask.web.bodies import Bodies
 from querytask.web.parts import Parts
-from querytask.web.problems import Code, Refusal, answer_to, refusal_of
+from querytask.web.problems import Code, Refusal, answer_to, noted, refusal_of
 
 ROUTERS: tuple[APIRouter, ...] = (
     submitting.router,
@@ -73,7 +73,9 @@ def routes(parts: Parts | None = None) -> FastAPI:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    refusal = refusal_of(error)
+    # What nobody foresaw is raised again by the framework after this, and noted at the outermost layer.
+    foreseen = isinstance(error, errors.QueryTaskError | Refusal)
+    refusal = noted(error) if foreseen else refusal_of(error)
     if refusal.code is Code.METHOD_NOT_ALLOWED:
         refusal.headers["Allow"] = ", ".join(methods(request.url.path))
     return answer_to(refusal, request.scope.get("state", {}).get("request_id"))

@@ -8,6 +8,7 @@ writes a route raises ``Refusal``, or lets an error of this package pass; what b
 from __future__ import annotations
 
 import enum
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,15 @@ from starlette.responses import Response
 
 from querytask import errors
 
+log = logging.getLogger("querytask.web")
+
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "tag:querytask.dev,2026:problems/"
 VALUE_CHARACTERS = 200
 """How much of a refused value is shown."""
 MOST_FAULTS = 20
+CAUSE_CHARACTERS = 500
+"""How much of a cause is logged."""
 
 
 class Code(enum.StrEnum):
@@ -176,6 +181,33 @@ def refusal_of(error: BaseException) -> Refusal:
     if isinstance(error, errors.ExportsVolumeError):
         return Refusal(Code.EXPORTS_UNAVAILABLE, "the exports volume cannot be read now", retry_after=5)
     return Refusal(Code.INTERNAL, "the API has a fault; its log says more under this request's id")
+
+
+def noted(error: BaseException) -> Refusal:
+    """``refusal_of``, with a line of the log for what is not the caller's doing: a caller is told that the
+    history is away, an administrator that it is full, damaged or locked."""
+    refusal = refusal_of(error)
+    if refusal.status < 500:
+        return refusal
+    if not isinstance(error, errors.QueryTaskError | Refusal):
+        log.error("A request met a fault", exc_info=error)
+    elif not isinstance(error, Refusal) or error.__cause__ is not None:
+        level = logging.ERROR if refusal.code is Code.INTERNAL else logging.WARNING
+        log.log(level, "A request was answered %d %s: %s", refusal.status, refusal.code, _causes(error))
+    return refusal
+
+
+def _causes(error: BaseException) -> str:
+    """The exception and what it came from; their sentences are ours, the system's and the database's, none
+    of which shows a token or a query."""
+    told: list[str] = []
+    found: BaseException | None = error
+    while found is not None and len(told) < 3:
+        fault = getattr(found, "fault", "")
+        told.append(f"{type(found).__name__}{f' ({fault})' if fault else ''}: {found}")
+        found = found.__cause__
+    text = "; from ".join(told)
+    return text if len(text) <= CAUSE_CHARACTERS else text[:CAUSE_CHARACTERS] + "…"
 
 
 def _of_cluster(error: errors.ClusterError) -> Refusal:

@@ -98,6 +98,36 @@ async def test_a_history_that_fails(tmp_path, caplog, error, status, code, path)
     assert len(told) == (1 if status == 500 else 0)
 
 
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (errors.StoreUnavailable("disk", "Full"), "StoreUnavailable (Full): disk"),
+        (errors.StoreUnavailable("busy", "Locked"), "StoreUnavailable (Locked): busy"),
+        (errors.StoreCorrupt("page 7"), "StoreCorrupt: page 7"),
+        (errors.StoreError("odd"), "StoreError: odd"),
+        (errors.Unavailable("GET /apis: TimeoutError"), "Unavailable: GET /apis: TimeoutError"),
+        (errors.ExportsVolumeError("stale", "Io"), "ExportsVolumeError (Io): stale"),
+    ],
+    ids=lambda value: value.partition(":")[0] if isinstance(value, str) else "",
+)
+async def test_what_is_not_the_callers_doing_is_in_the_log(tmp_path, caplog, error, cause):
+    """Once, with its kind, its sentence and what it came from, and without the query string or the token."""
+    error.__cause__ = OSError(5, "the disk says no")
+    with caplog.at_level(logging.WARNING, "querytask.web"):
+        answer = await ask(Broken(error), tmp_path, "/api/v1/tasks?text=secret-query")
+    assert answer.status_code >= 500
+    (told,) = (record.getMessage() for record in caplog.records if "was answered" in record.getMessage())
+    assert f"{answer.status_code} {answer.json()['code']}: {cause}; from OSError: [Errno 5] the disk" in told
+    assert "secret-query" not in caplog.text
+
+
+async def test_what_is_the_callers_doing_is_not(tmp_path, caplog):
+    """A refusal of a status below 500 is no fault."""
+    with caplog.at_level(logging.WARNING, "querytask.web"):
+        answer = await ask(Broken(errors.StoreTooSlow("x")), tmp_path)
+    assert (answer.status_code, caplog.records) == (422, [])
+
+
 async def test_a_history_that_is_not_open(tmp_path):
     """503 with when to come back."""
     answer = await ask(None, tmp_path)

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from starlette.types import Receive, Scope, Send
