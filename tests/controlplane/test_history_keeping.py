@@ -45,9 +45,9 @@ def test_what_is_old_is_forgotten(site: Site) -> None:
     assert not site.directory(failed).exists()
     assert not site.history.attempts(uid)
     assert not site.history.transitions(uid)
-    (line,) = operator.said("^Purged ")
+    (line,) = until(lambda: operator.said("^Purged "), what="it is logged: after the row, and all that is left")
     assert f"{site.namespace}/failed ({uid}, owner data-team): last changed at" in line["message"]
-    assert operator.metric("querytask_history_purged_total") == 1
+    until(lambda: operator.metric("querytask_history_purged_total") == 1, what="it is counted")
     for task in (promised, living):
         assert site.history.task(task["metadata"]["uid"]) is not None
     assert (site.directory(promised) / "_manifest.json").exists()
