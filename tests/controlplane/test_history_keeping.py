@@ -45,7 +45,7 @@ def test_what_is_old_is_forgotten(site: Site) -> None:
     assert not site.directory(failed).exists()
     assert not site.history.attempts(uid)
     assert not site.history.transitions(uid)
-    (line,) = until(lambda: operator.said("^Purged "), what="it is logged: after the row, and all that is left")
+    (line,) = until(lambda: operator.said("^Purged "), what="it is logged, after the row has gone")
     assert f"{site.namespace}/failed ({uid}, owner data-team): last changed at" in line["message"]
     until(lambda: operator.metric("querytask_history_purged_total") == 1, what="it is counted")
     for task in (promised, living):
