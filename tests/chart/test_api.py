@@ -27,6 +27,7 @@ FILLED_IN = {
     "operator_metrics_url",
     "api_host",
     "api_port",
+    "api_health_port",
     "api_tls",
     "api_certificate",
     "api_key",
@@ -103,13 +104,15 @@ def test_what_it_mounts(operator_chart: Chart):
 
 
 def test_probes_and_service_speak_what_it_speaks(operator_chart: Chart):
-    """TLS by default, plain text where something else in the cluster does it."""
-    for enabled, scheme, port in ((True, "HTTPS", 443), (False, "HTTP", 80)):
+    """TLS by default, plain text where something else does it; probes have a port of their own."""
+    for enabled, port in ((True, 443), (False, 80)):
         objects = render(operator_chart, {"api.tls.enabled": enabled})
         found = container(objects, "api")
-        assert {found[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")} == {
-            scheme
-        }
+        ports = {item["name"]: item["containerPort"] for item in found["ports"]}
+        for probe in ("livenessProbe", "readinessProbe"):
+            asked = found[probe]["httpGet"]
+            assert (asked["port"], "scheme" in asked) == ("api-health", False)
+        assert ports == {"api": read(objects).api_port, "api-health": read(objects).api_health_port}
         spec = only(objects, "Service", "-api")["spec"]
         assert [(item["port"], item["targetPort"]) for item in spec["ports"]] == [(port, "api")]
         assert read(objects).api_tls == ("On" if enabled else "Off")

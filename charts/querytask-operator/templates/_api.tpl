@@ -7,10 +7,6 @@
 {{- default (printf "%s-tls" (include "querytask.apiName" .)) .Values.api.tls.existingSecret }}
 {{- end }}
 
-{{- define "querytask.apiScheme" -}}
-{{ ternary "HTTPS" "HTTP" .Values.api.tls.enabled }}
-{{- end }}
-
 {{- define "querytask.apiContainer" -}}
 - name: api
   image: {{ include "querytask.image" (dict "root" . "image" .Values.image) }}
@@ -21,15 +17,18 @@
   ports:
     - name: api
       containerPort: 8443
+    # Callers cannot take the probes' connections; for the Service and the network policy it is not there.
+    - name: api-health
+      containerPort: 8444
   # A history that is away answers 503, which a restart does not mend.
   livenessProbe:
-    httpGet: {path: /healthz, port: api, scheme: {{ include "querytask.apiScheme" . }}}
+    httpGet: {path: /healthz, port: api-health}
     initialDelaySeconds: 10
     periodSeconds: 10
     timeoutSeconds: 5
     failureThreshold: 6
   readinessProbe:
-    httpGet: {path: /healthz/ready, port: api, scheme: {{ include "querytask.apiScheme" . }}}
+    httpGet: {path: /healthz/ready, port: api-health}
     periodSeconds: 5
     timeoutSeconds: 5
     failureThreshold: 2
@@ -75,6 +74,7 @@
   "exportsDir" "/exports"
   "clusterCa" "/cluster-ca/ca.crt"
   "apiPort" 8443
+  "apiHealthPort" 8444
   "apiTls" (ternary "On" "Off" .Values.api.tls.enabled)
   "apiCertificate" "/tls/tls.crt"
   "apiKey" "/tls/tls.key" }}

@@ -23,7 +23,7 @@ from querytask import errors, logs
 from querytask.adapters.caller import CallerConnections, tls_context
 from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.operator_metrics import OperatorMetrics
-from querytask.web import application
+from querytask.web import application, probes
 from querytask.web import settings as configuration
 from querytask.web.decisions import Decisions
 from querytask.web.feed import Feed
@@ -77,21 +77,28 @@ async def serve(settings: ApiSettings, url: str, stopping: asyncio.Event) -> Non
 
 async def _run(parts: Parts) -> None:
     """The server, and what goes on beside it, until one of them ends or all are to stop."""
-    server = Server(application.build(parts), parts.settings, parts.stopping)
+    app = application.build(parts)
+    server = Server(app, parts.settings, parts.stopping)
     serving = asyncio.ensure_future(server.serve())
+    probed = probes.server(app, parts.settings, parts.stopping)
+    probing = [asyncio.ensure_future(probed.serve())] if probed else []
     beside = [
         asyncio.ensure_future(parts.history.keep(parts.stopping)),
         asyncio.ensure_future(parts.feed.run()),
         asyncio.ensure_future(parts.stopping.wait()),
     ]
     try:
-        await asyncio.wait((serving, *beside), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((serving, *probing, *beside), return_when=asyncio.FIRST_COMPLETED)
         server.stop()
         await serving
     finally:
+        # Probes are answered until the last request is: a stop is no reason for a restart.
+        if probed:
+            probed.stop()
+        ended = await asyncio.gather(*probing, return_exceptions=True)
         for task in beside:
             task.cancel()
-        for result in await asyncio.gather(*beside, return_exceptions=True):
+        for result in (*ended, *await asyncio.gather(*beside, return_exceptions=True)):
             if isinstance(result, Exception):
                 raise result
 

@@ -3,7 +3,8 @@ have.
 
 uvicorn waits for ever for the rest of a request's headers and for a client that does not read. Here a
 connection has ``header_seconds`` to send a whole head, and is cut when it takes nothing of an answer for
-``send_seconds``; more than ``most`` connections are told 503 and closed. A body's time is in ``bodies``, a
+``send_seconds``; more than ``most`` connections, or a quarter of them from one address, are told 503 and
+closed. A body's time is in ``bodies``, a
 handshake's in ``server``.
 """
 
@@ -59,12 +60,22 @@ class GuardedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the head of a request, or send the client away."""
         super().connection_made(transport)
-        if len(self.connections) > self.limits.most:
-            log.warning("A connection was refused: %d are open", self.limits.most)
-            detail = f"at most {self.limits.most} connections are open at one time"
-            self._refuse(Refusal(Code.OVERLOADED, detail, retry_after=1))
+        excess = self._excess()
+        if excess:
+            log.warning("A connection was refused: %s", excess)
+            self._refuse(Refusal(Code.OVERLOADED, excess, retry_after=1))
             return
         self._expect_head()
+
+    def _excess(self) -> str:
+        """Which bound this connection is beyond, or nothing."""
+        if len(self.connections) > self.limits.most:
+            return f"at most {self.limits.most} connections are open at one time"
+        address, quarter = (self.client or ("",))[0], max(1, self.limits.most // 4)
+        others = (item for item in self.connections if isinstance(item, GuardedConnection))
+        if sum((item.client or ("",))[0] == address for item in others) > quarter:
+            return f"at most {quarter} connections of one address are open at one time"
+        return ""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""

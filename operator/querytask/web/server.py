@@ -71,8 +71,10 @@ class Certificate:
 class Server(uvicorn.Server):
     """One server; ``serve`` it, and ``stop`` it."""
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings, stopping: asyncio.Event) -> None:
-        self._settings, self._stopping = settings, stopping
+    def __init__(
+        self, app: ASGIApp, settings: ApiSettings, stopping: asyncio.Event, name: str = "The API"
+    ) -> None:
+        self._settings, self._stopping, self._name = settings, stopping, name
         self._certificate: Certificate | None = None
         if settings.api_tls == "On":
             self._certificate = Certificate(Path(settings.api_certificate), Path(settings.api_key))
@@ -129,7 +131,7 @@ class Server(uvicorn.Server):
             raise errors.SettingsError(f"the API must be able to listen at {place}: {error}") from error
         self.servers = [server]
         self.started = True
-        log.info("The API is on port %d", self.port)
+        log.info("%s is on port %d", self._name, self.port)
 
     async def main_loop(self) -> None:
         """Until it is to stop; meanwhile a renewed certificate is taken up."""

@@ -45,6 +45,13 @@ class ApiSettings:
 
     api_host: str = option("", "Address that the API listens at; empty for all of them, of both families.")
     api_port: int = option(8443, "Port of the API; 0 takes a free one.", least=0, most=65535)
+    api_health_port: int = option(
+        0,
+        "Port of `/healthz` and `/healthz/ready` alone, without TLS, for probes that no caller can crowd "
+        "out; 0 for none.",
+        least=0,
+        most=65535,
+    )
     api_tls: str = option(
         "On",
         "Whether the API speaks TLS. Off only where something else in the pod does: tokens are passwords.",
@@ -66,7 +73,12 @@ class ApiSettings:
     api_max_body_bytes: int = option(
         1_048_576, "The longest body of a request: 10,000 uids need 400 KiB.", least=1024
     )
-    api_max_connections: int = option(512, "How many connections are open at one time.", least=1)
+    api_max_connections: int = option(
+        128,
+        "How many connections are open at one time; one address has at most a quarter of them. With TLS one "
+        "takes about 300 KiB.",
+        least=1,
+    )
     api_max_requests: int = option(
         64, "How many requests of one caller are answered at one time; more get 429.", least=1
     )

@@ -46,8 +46,8 @@ class Wire:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def to(cls, server: Server) -> Wire:
-        return cls(*await asyncio.open_connection("127.0.0.1", server.port))
+    async def to(cls, server: Server, address: str = "127.0.0.1") -> Wire:
+        return cls(*await asyncio.open_connection("127.0.0.1", server.port, local_addr=(address, 0)))
 
     async def send(self, text: str) -> None:
         self.writer.write(text.encode())

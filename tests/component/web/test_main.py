@@ -63,10 +63,20 @@ async def test_a_certificate_that_is_missing(found, changes, sentence):
         await serve(found(**changes), URL, asyncio.Event())
 
 
-async def test_a_stop(found):
-    """Also before there was a history."""
+async def test_a_port_of_the_probes_that_is_taken(found, taken: int):
+    """As with the API's own."""
+    with pytest.raises(errors.SettingsError, match=f"must be able to listen at 127.0.0.1:{taken}"):
+        async with asyncio.timeout(10):
+            await serve(found(api_health_port=taken), URL, asyncio.Event())
+
+
+@pytest.mark.parametrize("probed", [False, True])
+async def test_a_stop(found, probed: bool):
+    """Also before there was a history, and with a door for probes."""
     stopping = asyncio.Event()
-    serving = asyncio.ensure_future(serve(found(), URL, stopping))
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1] if probed else 0
+    serving = asyncio.ensure_future(serve(found(api_health_port=port), URL, stopping))
     await asyncio.sleep(0)
     stopping.set()
     async with asyncio.timeout(10):

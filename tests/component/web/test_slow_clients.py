@@ -162,8 +162,8 @@ async def _gone(receive: Receive) -> bool:
 
 
 async def test_too_many_connections_are_told_so():
-    """503 at once, and room again when one has gone."""
-    async with serving(bounded(), settings(api_max_connections=2, api_header_seconds=30)) as server:
+    """A quarter of the bound for one address: 503 at once, and room again when one has gone."""
+    async with serving(bounded(), settings(api_max_connections=8, api_header_seconds=30)) as server:
         first, second = await Wire.to(server), await Wire.to(server)
         await first.send(GET)
         await second.send(GET)
@@ -172,6 +172,7 @@ async def test_too_many_connections_are_told_so():
         third = await Wire.to(server)
         told = await third.rest()
         assert told.startswith("HTTP/1.1 503")
+        assert "at most 2 connections of one address" in told
         assert json.loads(told.partition("\r\n\r\n")[2])["code"] == "Overloaded"
         for wire in (first, third):
             await wire.close()
@@ -179,6 +180,19 @@ async def test_too_many_connections_are_told_so():
         await fourth.send(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
         assert "200 OK" in await fourth.rest()
         for wire in (second, fourth):
+            await wire.close()
+
+
+async def test_one_address_leaves_room_for_others():
+    """And all together have the bound."""
+    async with serving(bounded(), settings(api_max_connections=4, api_header_seconds=30)) as server:
+        wires = [await Wire.to(server, f"127.0.0.{number}") for number in (2, 3, 4, 5)]
+        for wire in wires:
+            await wire.send(GET)
+            assert "200 OK" in (await wire.reader.readuntil(b"\r\n\r\n")).decode()
+        last = await Wire.to(server, "127.0.0.6")
+        assert "at most 4 connections are open" in await last.rest()
+        for wire in (*wires, last):
             await wire.close()
 
 

@@ -124,6 +124,8 @@ def environment(
         "cluster_ca": authority,
         "api_host": "127.0.0.1",
         "api_port": 0,
+        # All of a test come from one address, which has a quarter.
+        "api_max_connections": 1024,
         "api_certificate": pki.certificate("api"),
         "api_key": pki.key("api"),
     }
