@@ -62,7 +62,7 @@ class Caller:
 
 async def identify(cluster: CallerCluster, decisions: Decisions) -> Principal:
     """Whom the token of ``cluster`` speaks for."""
-    return await decisions.ask(cluster.token, "who", cluster.who)
+    return await decisions.ask_of_stranger(cluster.token, "who", cluster.who)
 
 
 def forbidden(principal: Principal, access: Access, namespace: str) -> Refusal:

@@ -143,3 +143,54 @@ async def test_silence_when_asked_anew_shortens_nothing_and_lengthens_nothing(wo
     world.now = 10.1
     with pytest.raises(errors.Unavailable):
         await decisions.ask("token", "may", world.question)
+
+
+async def test_strangers_take_their_turn_and_nobody_elses(world: World):
+    """Sixteen at one time; the next one is told when to come back, and whoever is known does not wait."""
+    decisions, may_end = Decisions(10, world, unknown_seconds=0.05), asyncio.Event()
+    assert await decisions.ask_of_stranger("known", "who", world.question) is True
+
+    async def slow() -> bool:
+        world.asked += 1
+        await may_end.wait()
+        raise errors.Unauthenticated("no", 401)
+
+    strangers = [
+        asyncio.ensure_future(decisions.ask_of_stranger(f"t{number}", "who", slow)) for number in range(40)
+    ]
+    found = asyncio.gather(*strangers, return_exceptions=True)
+    async with asyncio.timeout(5):
+        while sum(task.done() for task in strangers) < 24:
+            await asyncio.wait([task for task in strangers if not task.done()], return_when="FIRST_COMPLETED")
+    assert world.asked == 1 + 16
+    world.now = 11
+    assert await decisions.ask_of_stranger("known", "who", world.question) is True
+    may_end.set()
+    refused = [error for error in await found if isinstance(error, errors.TooManyRequests)]
+    assert (len(refused), {error.retry_after for error in refused}) == (24, {1})
+    assert await decisions.ask_of_stranger("new", "who", world.question) is True
+
+
+async def test_refusals_push_no_word_out(world: World):
+    """However many tokens somebody invents."""
+    decisions = Decisions(10, world, most=3)
+    await decisions.ask("good", "who", world.question)
+    world.answer = errors.Unauthenticated("no", 401)
+    for number in range(10):
+        with pytest.raises(errors.Unauthenticated):
+            await decisions.ask(f"t{number}", "who", world.question)
+    assert await decisions.ask("good", "who", world.question) is True
+    assert world.asked == 11
+
+
+async def test_a_word_that_became_a_refusal_is_one(world: World):
+    """And the other way round."""
+    decisions = Decisions(10, world)
+    await decisions.ask("token", "who", world.question)
+    world.now, world.answer = 6.0, errors.Unauthenticated("no", 401)
+    await decisions.ask("token", "who", world.question)
+    await asyncio.sleep(0.01)
+    with pytest.raises(errors.Unauthenticated):
+        await decisions.ask("token", "who", world.question)
+    world.now, world.answer = 16.1, True
+    assert await decisions.ask("token", "who", world.question) is True
