@@ -53,7 +53,9 @@ ROUTERS: tuple[APIRouter, ...] = (
 def build(parts: Parts) -> ASGIApp:
     """The whole API."""
     settings = parts.settings
-    inner = Authentication(routes(parts), parts.acting, parts.decisions, settings.api_max_requests)
+    inner = Authentication(
+        routes(parts), parts.acting, parts.decisions, settings.api_max_requests, parts.clock
+    )
     bounded = Bodies(inner, settings.api_max_body_bytes, settings.api_body_seconds)
     return Access(bounded, parts.monotonic)
 

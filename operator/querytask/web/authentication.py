@@ -6,8 +6,12 @@ provider). ``/healthz`` and what is below it are the only paths without it.
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import json
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,15 +23,24 @@ from querytask.web.problems import Code, Refusal, unauthenticated
 OPEN_PATH = "/healthz"
 TOKEN_CHARACTERS = 16 * 1024
 """The longest token that is passed on."""
+LEEWAY = dt.timedelta(minutes=2)
+"""How far the cluster's clock may be behind ours."""
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 class Authentication:
     """Puts the ``Caller`` into the request's state, and bounds how much one may ask at one time."""
 
-    def __init__(self, app: ASGIApp, acting: Acting, decisions: Decisions, most_requests: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        acting: Acting,
+        decisions: Decisions,
+        most_requests: int,
+        clock: Callable[[], dt.datetime],
+    ) -> None:
         self._app, self._acting, self._decisions = app, acting, decisions
-        self._most = most_requests
+        self._most, self._clock = most_requests, clock
         self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +48,10 @@ class Authentication:
         if scope["type"] != "http" or is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
-        cluster = self._acting(token_of(Headers(scope=scope)))
+        token = token_of(Headers(scope=scope))
+        if is_over(token, self._clock()):
+            raise unauthenticated("the bearer token must not be past its time")
+        cluster = self._acting(token)
         principal = await identify(cluster, self._decisions)
         state = scope.setdefault("state", {})
         state["caller"] = Caller(principal, cluster, self._decisions)
@@ -82,3 +98,19 @@ def token_of(headers: Headers) -> str:
     if len(token) > TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
         raise unauthenticated("the bearer token must be one of the cluster")
     return token
+
+
+def is_over(token: str, now: dt.datetime) -> bool:
+    """Whether a token says of itself that its time is over. Nothing else in it is read, and it is believed
+    nothing that would let anybody in: every other token is the API server's to judge."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return False
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    until = claims.get("exp") if isinstance(claims, dict) else None
+    if isinstance(until, bool) or not isinstance(until, int | float):
+        return False
+    return until < (now - LEEWAY).timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import time
 from pathlib import Path
@@ -50,7 +51,9 @@ class Broken:
         return ask
 
 
-async def ask(store: object, folder: Path, path: str = "/api/v1/tasks") -> httpx.Response:
+async def ask(
+    store: object, folder: Path, path: str = "/api/v1/tasks", token: str = "token"
+) -> httpx.Response:
     """The answer of an API on that history to a caller who may do everything."""
     history, operator = History(folder, cast(Store, store)), OperatorMetrics("")
     parts = Parts(
@@ -66,7 +69,7 @@ async def ask(store: object, folder: Path, path: str = "/api/v1/tasks") -> httpx
         stopping=asyncio.Event(),
     )
     transport = httpx.ASGITransport(application.build(parts), raise_app_exceptions=False)
-    headers = {"Authorization": "Bearer token"}
+    headers = {"Authorization": f"Bearer {token}"}
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
             return await client.get(path)
@@ -136,6 +139,13 @@ async def test_a_history_that_is_not_open(tmp_path):
         "StoreUnavailable",
         "5",
     )
+
+
+async def test_a_token_whose_time_is_over_is_a_401(tmp_path):
+    """Even where the cluster would know it; here it would be a 503 of the history."""
+    claims = base64.urlsafe_b64encode(b'{"exp": 1000}').decode().rstrip("=")
+    answer = await ask(None, tmp_path, token=f"a.{claims}.b")
+    assert (answer.status_code, answer.json()["code"]) == (401, "Unauthenticated")
 
 
 async def test_every_answer_says_how_it_is_to_be_taken(tmp_path):
