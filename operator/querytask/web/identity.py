@@ -97,7 +97,7 @@ async def _by_name(parts: Parts, caller: Caller, given: str) -> Found | None:
 async def _new_of_name(caller: Caller, name: str) -> Found | None:
     try:
         return _new(await caller.cluster.get_task(name))
-    except errors.ClusterError:
+    except (errors.NotFound, errors.Forbidden):
         return None
 
 
@@ -105,7 +105,7 @@ async def _new_of_uid(caller: Caller, uid: str) -> Found | None:
     """Among the tasks that no operator has looked at: those are few, and no other is unknown here."""
     try:
         listed = await caller.cluster.list_tasks("status.phase=", limit=500)
-    except errors.ClusterError:
+    except (errors.NotFound, errors.Forbidden):
         return None
     for raw in listed.get("items") or ():
         if raw["metadata"]["uid"] == uid:

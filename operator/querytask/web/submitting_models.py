@@ -7,6 +7,7 @@ sentences come back with the names of the fields as they were sent.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -174,6 +175,17 @@ class ManifestSubmission(BaseModel):
     kind: Literal["QueryTask"]
     metadata: dict[str, Any] = {}
     spec: dict[str, Any]
+
+    @field_validator("metadata")
+    @classmethod
+    def _texts_by_name(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for field in ("labels", "annotations"):
+            held = given.get(field)
+            if held is None:
+                continue
+            if not isinstance(held, dict) or not all(isinstance(text, str) for text in held.values()):
+                raise ValueError(f"metadata.{field} must be texts by name, not {json.dumps(held)[:100]}")
+        return given
 
     def document(self, caller: str) -> Raw:
         """The object; of the caller's, where it names no owner."""

@@ -105,6 +105,15 @@ def test_a_manifest_keeps_what_is_the_authors():
     assert (found["spec"]["owner"], "status" in found) == ("team", False)
 
 
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+@pytest.mark.parametrize("held", [["a"], "a", {"a": 1}])
+def test_a_manifest_whose_labels_are_none_is_refused_by_name(field: str, held: Any):
+    """Before anything is written for it."""
+    body = {"apiVersion": "querytask.dev/v1alpha1", "kind": "QueryTask", "spec": {"sql": "SELECT 1"}}
+    with pytest.raises(ValidationError, match=rf"metadata\.{field} must be texts by name, not "):
+        BODIES.validate_python(body | {"metadata": {field: held}})
+
+
 @pytest.mark.parametrize("body", [{"kind": "QueryTask"}, {"spec": {}}, {"apiVersion": "v1", "sql": "x"}])
 def test_what_looks_like_a_manifest_is_one(body: dict[str, Any]):
     """And is told what it lacks as one."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import errno
-import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -62,6 +61,8 @@ BUSY_SECONDS = 5.0
 READERS = 3
 SEARCH_SECONDS = 2.0
 """How long a list may take that somebody else chose the filter and the order of."""
+UIDS_SECONDS = 10.0
+"""The same for a list of tasks that are named one by one: so many need longer on a busy node."""
 
 
 def utc_now() -> Moment:
@@ -193,8 +194,7 @@ class SqliteHistory:
         return await self._readers.ask(queries.phases)
 
     async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
-        # So many uids are a bound in themselves; a time would refuse them on a busy node.
-        limit = self._search_seconds if wanted.uids is None else math.inf
+        limit = self._search_seconds if wanted.uids is None else max(self._search_seconds, UIDS_SECONDS)
         return await self._readers.ask_for(limit, lambda connection: search.search(connection, wanted, page))
 
     async def count(self, wanted: TaskFilter) -> int:
