@@ -10,7 +10,7 @@ import pytest
 from scripts.kube import CommandFailed
 from tests.e2e.kit import node
 from tests.e2e.kit.site import Site
-from tests.e2e.kit.tasks import BUSY, ENDLESS
+from tests.e2e.kit.tasks import ENDLESS, LONG
 from tests.e2e.kit.watch import Witness
 
 
@@ -29,7 +29,7 @@ def test_another_attempt(site: Site, witness: Witness, take_away: Callable[[Site
     """After a pod that is deleted, or a worker killed with -9, a second attempt succeeds."""
     name = f"lost-by-{take_away.__name__.replace('_', '-')}"
     retry = {"limit": 1, "backoff": "1s"}
-    task = site.running(name, BUSY, export={"format": "Parquet"}, retry=retry)
+    task = site.running(name, LONG, export={"format": "Parquet"}, retry=retry)
     uid = task["metadata"]["uid"]
 
     take_away(site, task["status"]["podName"])

@@ -10,7 +10,9 @@ SMALL = {"cpu": "250m", "memory": "256Mi", "spill": "64Mi"}
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE (a.range + b.range) % 7 = 3"
 """Runs for days, and stops at once when it is interrupted."""
 BUSY = "SELECT count(*) AS rows, max(hash(a.range + b.range)) AS last FROM range(60000) a, range(1000) b"
-"""Runs for some seconds with ``SMALL`` resources: time enough to be disturbed."""
+"""Runs for a second or more with ``SMALL`` resources: some of several are still at it when one has ended."""
+LONG = "SELECT count(*) AS rows, max(hash(a.range + b.range)) AS last FROM range(300000) a, range(1000) b"
+"""Five times as long: time enough for somebody with kubectl to disturb it."""
 
 
 def task(name: str, sql: str, **spec: Any) -> dict[str, Any]:
