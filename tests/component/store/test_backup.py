@@ -59,6 +59,22 @@ async def test_so_many_are_kept(history: Store, directory: Path) -> None:
     assert (directory / "backups" / "mine.db").exists()
 
 
+async def test_the_backups_of_a_clock_that_was_ahead_are_older_ones(history: Store, directory: Path) -> None:
+    """When the clock is right again, the next backup is the newest, and they go before it does."""
+    files, later = Backups(directory), 400 * 86400
+    for number in range(2):
+        await filled(history, number + 1)
+        await files.make(at(later + number), 2)
+    await filled(history, 3)
+    made = await files.make(at(10), 2)
+    assert await files.newest() == made
+    assert uids(made.path) == {"uid-0", "uid-1", "uid-2"}
+    assert [item.at for item in backups.listed(directory)] == [at(10), at(9)]
+    assert len(uids(backups.listed(directory)[1].path)) == 2
+    await files.make(at(11), 2)
+    assert [item.at for item in backups.listed(directory)] == [at(11), at(10)]
+
+
 async def test_there_may_be_none(tmp_path: Path) -> None:
     """Before the first."""
     assert await Backups(tmp_path).newest() is None

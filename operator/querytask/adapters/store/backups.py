@@ -93,6 +93,7 @@ class Backups:
             with _alone(folder):
                 for left in folder.glob("*.partial*"):
                     left.unlink(missing_ok=True)
+                self._redate(at)
                 self._make_room(source, target)
                 backup.copy(source, target, self._busy_seconds, stop=self._stop)
                 for old in listed(self._directory)[max(1, kept) :]:
@@ -106,6 +107,18 @@ class Backups:
     def close(self) -> None:
         """Break off what is under way."""
         self._stop.set()
+
+    def _redate(self, at: Moment) -> None:
+        """Give the backups of a clock that was ahead times before ``at``, in their order: else they would
+        pass for the newest until then, and every new one would go at once in their place."""
+        earlier = at
+        for item in listed(self._directory):
+            if item.at <= at:
+                break
+            earlier -= dt.timedelta(seconds=1)
+            while (path := item.path.with_name(f"history-{stamp(earlier)}.db")).exists():
+                earlier -= dt.timedelta(seconds=1)
+            item.path.rename(path)
 
     def _make_room(self, source: Path, target: Path) -> None:
         """See that the volume has room for a copy, and remove older backups, but never the last, where it
