@@ -101,8 +101,8 @@ class StoreRefused(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The history cannot be read or written now; ``fault`` is ``Full``, ``ReadOnly``, ``Locked``, ``Io``,
-    ``Outdated`` or ``Closed``."""
+    """The history cannot be read or written now; ``fault`` is ``Full``, ``ReadOnly``, ``Locked``, ``Busy``,
+    ``Io``, ``Outdated`` or ``Closed``."""
 
     def __init__(self, message: str, fault: str = "Io") -> None:
         super().__init__(message)

@@ -52,6 +52,13 @@ def too_slow(seconds: float) -> Iterator[None]:
         ) from error
 
 
+def busy(path: Path, seconds: float) -> errors.StoreUnavailable:
+    """For a question that has had no turn within its time."""
+    return errors.StoreUnavailable(
+        f"{path} answers other lists, and had no turn for this one within {seconds:g} s: ask again", "Busy"
+    )
+
+
 def translate(error: exc.SQLAlchemyError, path: Path) -> errors.StoreError:
     """Our error for ``error``, met while working on the database at ``path``."""
     cause = getattr(error, "orig", None) or error
@@ -88,7 +95,7 @@ def _scarce(path: Path) -> bool:
 
 def lasting(error: BaseException) -> bool:
     """Whether the connection itself may be broken, so that it is better opened anew."""
-    return not isinstance(error, errors.StoreUnavailable) or error.fault not in ("Full", "Locked")
+    return not isinstance(error, errors.StoreUnavailable) or error.fault not in ("Full", "Locked", "Busy")
 
 
 def is_fault(error: BaseException) -> bool:

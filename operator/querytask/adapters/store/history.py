@@ -59,6 +59,8 @@ T = TypeVar("T")
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process that holds the file before it says ``Locked``."""
 READERS = 3
+LISTS = 2
+"""Lists, counts and figures that are answered at a time, beside the readers."""
 SEARCH_SECONDS = 2.0
 """How long a list may take that somebody else chose the filter and the order of."""
 UIDS_SECONDS = 10.0
@@ -135,7 +137,8 @@ class SqliteHistory:
         self._damage: errors.StoreCorrupt | None = None
         self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
         self._writer = Writer(sqlite.writing(path, busy_seconds), path)
-        self._readers = Readers(sqlite.reading(path, busy_seconds, READERS), path, READERS)
+        engine = sqlite.reading(path, busy_seconds, READERS + LISTS)
+        self._readers = Readers(engine, path, READERS, LISTS)
         self.api = ApiTables(self._write)
 
     async def record(
