@@ -42,6 +42,8 @@ class Parts:
     """The time: aware, UTC."""
     monotonic: Callable[[], float]
     """A clock in seconds that never goes back."""
+    long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Lists of thousands of tasks that are made at a time."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the API is being stopped: whoever waits for something gives up waiting."""
 

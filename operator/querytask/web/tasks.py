@@ -25,7 +25,8 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 ANSWERS = documented(Code.QUERY_TOO_SLOW)
 NOTHING: history.Page[TaskSummary] = history.Page((), None, None)
 AT_ONCE = 200
-"""Pages longer than this are written beside the loop, so that nobody else waits for them."""
+"""Pages that may be longer than this are written beside the loop, so that nobody else waits for them, and
+few at a time, for the memory that they take."""
 
 
 @router.get("", response_model=views.Page, responses=ANSWERS, summary="List tasks")
@@ -49,16 +50,20 @@ async def query_tasks(query: ListBody, caller: TheCaller, parts: TheParts) -> Re
 
 async def _answer(parts: Parts, query: ListQuery, most_uids: int) -> Response:
     wanted, request = query.filter(parts.settings.namespace, most_uids), query.request()
-    found, count = NOTHING, 0
-    if wanted is not None:
-        found = await _search(parts, wanted, request)
-        count = await parts.store.count(wanted) if query.count else 0
-    total = count if query.count else None
-    if len(found.items) > AT_ONCE:
-        body = await asyncio.to_thread(_written, query, found, total)
-    else:
-        body = _written(query, found, total)
-    return Response(body, media_type=JSON)
+    if wanted is None:
+        return Response(_written(query, NOTHING, 0 if query.count else None), media_type=JSON)
+    if len(wanted.uids or ()) <= AT_ONCE and request.limit <= AT_ONCE:
+        return Response(_written(query, *await _found(parts, query, wanted, request)), media_type=JSON)
+    async with parts.long_answers:
+        found = await _found(parts, query, wanted, request)
+        return Response(await asyncio.to_thread(_written, query, *found), media_type=JSON)
+
+
+async def _found(
+    parts: Parts, query: ListQuery, wanted: history.TaskFilter, request: history.PageRequest
+) -> tuple[history.Page[TaskSummary], int | None]:
+    page = await _search(parts, wanted, request)
+    return page, await parts.store.count(wanted) if query.count else None
 
 
 async def _search(
@@ -73,14 +78,19 @@ async def _search(
 
 
 def _written(query: ListQuery, found: history.Page[TaskSummary], count: int | None) -> bytes:
-    items = tuple(views.item(item) for item in found.items)
-    return written(
+    """The page. Each task is written by itself: ten thousand views at once would take many times the memory
+    of their texts."""
+    frame = written(
         views.Page.model_construct(
-            items=items,
+            items=(),
             next_cursor=None if query.task_ids else found.next,
             previous_cursor=None if query.task_ids else found.previous,
             page=query.page_number(),
-            page_size=len(items) if query.task_ids else query.size,
+            page_size=len(found.items) if query.task_ids else query.size,
             count=count,
         )
     )
+    begin = b'{"items":['
+    assert frame.startswith(begin + b"]")
+    items = b",".join(written(views.item(item)) for item in found.items)
+    return begin + items + frame[len(begin) :]
