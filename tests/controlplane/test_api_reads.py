@@ -102,6 +102,8 @@ def test_an_etag_saves_the_answer(shared: Site, reader: httpx.Client):
     """304 for as long as nothing changes."""
     task = shared.submit("succeed", name="api-etag")
     shared.succeeds("api-etag")
+    # The container's end may be seen, and noted, after that of the task.
+    until(lambda: shared.history.attempts(uid_of(task))[0]["exit_code"] == 0)
     first = reader.get(f"{TASKS}/{uid_of(task)}")
     again = reader.get(f"{TASKS}/{uid_of(task)}", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
