@@ -77,9 +77,12 @@ async def live_of(caller: Caller, found: Found) -> Raw | None:
 
 async def _by_uid(parts: Parts, caller: Caller, uid: str) -> Found | None:
     stored = await parts.store.get(uid)
-    if stored is not None:
-        return Found(stored) if stored.task.namespace == parts.settings.namespace else None
-    return await _new_of_uid(caller, uid)
+    if stored is None:
+        if (new := await _new_of_uid(caller, uid)) is not None:
+            return new
+        # The operator may have looked at it in between; then its row was there before its phase.
+        stored = await parts.store.get(uid)
+    return Found(stored) if stored is not None and stored.task.namespace == parts.settings.namespace else None
 
 
 async def _by_name(parts: Parts, caller: Caller, given: str) -> Found | None:
