@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,19 @@ LISTS = 2
 
 
 @pytest.fixture
-async def readers(tmp_path: Path) -> AsyncIterator[Readers]:
+async def made(tmp_path: Path) -> AsyncIterator[Callable[[float], Readers]]:
+    """Makes readers whose lists wait that long for their turn."""
     path = tmp_path / "history.db"
     path.touch()
-    found = Readers(sqlite.reading(path, 1.0, 1 + LISTS), path, 1, LISTS)
-    yield found
-    found.close()
+    all_of_them = []
+
+    def make(patience: float) -> Readers:
+        all_of_them.append(Readers(sqlite.reading(path, 1.0, 1 + LISTS), path, 1, LISTS, patience))
+        return all_of_them[-1]
+
+    yield make
+    for readers in all_of_them:
+        readers.close()
 
 
 class Slow:
@@ -38,9 +45,9 @@ class Slow:
         return 1
 
 
-async def test_one_task_is_found_however_many_lists_are_asked_for(readers: Readers) -> None:
+async def test_one_task_is_found_however_many_lists_are_asked_for(made: Callable[[float], Readers]) -> None:
     """Every list that may be answered at a time is being answered, and more wait."""
-    slow = Slow()
+    slow, readers = Slow(), made(30)
     lists = [asyncio.ensure_future(readers.ask_for(30, slow)) for _ in range(4 * LISTS)]
     for _ in range(LISTS):
         assert await asyncio.to_thread(slow.begun.acquire, timeout=20)
@@ -50,16 +57,10 @@ async def test_one_task_is_found_however_many_lists_are_asked_for(readers: Reade
     assert await asyncio.gather(*lists) == [1] * 4 * LISTS
 
 
-async def test_a_list_that_has_waited_for_its_whole_time_is_refused(readers: Readers) -> None:
+async def test_a_list_that_has_waited_too_long_is_refused(made: Callable[[float], Readers]) -> None:
     """Whoever asked has given up: nobody works for nobody, and those behind get their turn."""
-    slow = Slow()
-    first = [asyncio.ensure_future(readers.ask_for(30, slow)) for _ in range(LISTS)]
-    for _ in range(LISTS):
-        assert await asyncio.to_thread(slow.begun.acquire, timeout=20)
-    late = asyncio.ensure_future(readers.ask_for(0.0, lambda connection: 1))
-    await asyncio.sleep(0)
-    slow.go.set()
+    readers = made(0)
     with pytest.raises(errors.StoreUnavailable, match=r"had no turn for this one within 0 s") as caught:
-        await late
+        await readers.ask_for(30, lambda connection: 1)
     assert caught.value.fault == "Busy"
-    await asyncio.gather(*first)
+    assert await readers.ask(lambda connection: 1) == 1

@@ -21,12 +21,18 @@ from querytask.adapters.store import failures, sqlite
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 5.0
+"""How long a list may wait for its turn: whoever asked for it has given up by then, or will ask again."""
+
 
 class Readers:
     """Runs questions on reading connections, off the event loop: ``threads`` at a time, and ``lists`` of what
     somebody else chose. ``engine`` has a connection for each."""
 
-    def __init__(self, engine: sa.Engine, path: Path, threads: int, lists: int) -> None:
+    def __init__(
+        self, engine: sa.Engine, path: Path, threads: int, lists: int, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self._patience = patience
         self._engine, self._path = engine, path
         self.damage: errors.StoreCorrupt | None = None
         """What a question has met of a damaged file: it does not mend by itself."""
@@ -41,7 +47,7 @@ class Readers:
 
     async def ask_for(self, seconds: float, question: Callable[[sa.Connection], T]) -> T:
         """The same for a question that somebody else chose: raises ``StoreTooSlow`` when it takes longer, and
-        ``StoreUnavailable`` when it has waited as long for others of its kind."""
+        ``StoreUnavailable`` when it has waited too long for others of its kind."""
         asked = time.monotonic()
 
         def limited(connection: sa.Connection) -> T:
@@ -49,8 +55,8 @@ class Readers:
                 return question(connection)
 
         def in_time() -> T:
-            if time.monotonic() - asked > seconds:
-                raise failures.busy(self._path, seconds)
+            if time.monotonic() - asked > self._patience:
+                raise failures.busy(self._path, self._patience)
             return self._answer(limited)
 
         return await self._run(self._lists, in_time)
