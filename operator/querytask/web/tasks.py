@@ -17,6 +17,7 @@ from querytask.core import listing as history
 from querytask.web import views
 from querytask.web.answers import JSON, written
 from querytask.web.callers import LIST, TheCaller
+from querytask.web.item_text import item_text
 from querytask.web.listing import MAX_UIDS_IN_ADDRESS, ListBody, ListQuery
 from querytask.web.parts import Parts, TheParts
 from querytask.web.problems import Code, Refusal, documented
@@ -92,5 +93,5 @@ def _written(query: ListQuery, found: history.Page[TaskSummary], count: int | No
     )
     begin = b'{"items":['
     assert frame.startswith(begin + b"]")
-    items = b",".join(written(views.item(item)) for item in found.items)
+    items = b",".join(item_text(item) for item in found.items)
     return begin + items + frame[len(begin) :]

@@ -19,7 +19,6 @@ from querytask.adapters.store import (
     ExportRecord,
     StoredTask,
     TaskRecord,
-    TaskSummary,
     ToldTransition,
     TransitionRecord,
 )
@@ -29,14 +28,14 @@ from querytask.web.words import ExportStatus, State, Status
 from querytask_worker import contract
 
 
-def _moment(found: dt.datetime) -> str:
+def moment_text(found: dt.datetime) -> str:
     """As ``contract.timestamp`` writes it, in a third of its time: a long list has tens of thousands."""
     if found.tzinfo is not dt.UTC:
         return contract.timestamp(found)
     return found.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-Moment = Annotated[dt.datetime, PlainSerializer(_moment, return_type=str, when_used="json-unless-none")]
+Moment = Annotated[dt.datetime, PlainSerializer(moment_text, return_type=str, when_used="json-unless-none")]
 
 
 class View(BaseModel):
@@ -233,20 +232,6 @@ class Steps(View):
     items: tuple[StepView, ...]
 
 
-def item(found: TaskSummary) -> TaskItem:
-    """A task of a list."""
-    return TaskItem.model_construct(
-        **_common(found, found.export),
-        updated_at=found.updated_at,
-        sql=found.sql,
-        sql_truncated=found.sql_length > len(found.sql),
-        sql_hash=found.sql_hash,
-        normal_hash=found.normal_hash,
-        rows=found.rows,
-        error=_error(found.error),
-    )
-
-
 def task(found: StoredTask, live: Mapping[str, Any] | None = None, present: bool | None = None) -> TaskView:
     """One task; ``live`` is its object where it has not ended, ``present`` whether its file is there."""
     record = found.task
@@ -293,7 +278,7 @@ _SHARED = (
 )
 
 
-def _common(found: TaskSummary | TaskRecord, export: ExportRecord | None) -> dict[str, Any]:
+def _common(found: TaskRecord, export: ExportRecord | None) -> dict[str, Any]:
     ended = found.completed_at is not None
     values = {name: getattr(found, name) for name in _SHARED}
     return (
