@@ -29,10 +29,12 @@ from querytask_worker import contract
 
 
 def moment_text(found: dt.datetime) -> str:
-    """As ``contract.timestamp`` writes it, in a third of its time: a long list has tens of thousands."""
+    """As ``contract.timestamp`` writes it, in a fraction of its time: a long list has tens of thousands."""
     if found.tzinfo is not dt.UTC:
         return contract.timestamp(found)
-    return found.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    date = (found.year, found.month, found.day)
+    time = (found.hour, found.minute, found.second, found.microsecond // 1000)
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (*date, *time)  # noqa: UP031 -- half the time of any other
 
 
 Moment = Annotated[dt.datetime, PlainSerializer(moment_text, return_type=str, when_used="json-unless-none")]
