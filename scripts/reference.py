@@ -38,6 +38,7 @@ FROM_CHART = {
     "worker_image": "`worker.image`",
     "exports_claim": "`exports`",
     "history_dir": "`/history`",
+    "history_url": "`history.database`",
     "exports_dir": "`/exports`",
     "reserved_claims": "`history`",
     "exports_access_mode": "`exports.accessMode`",
@@ -56,6 +57,7 @@ FROM_CHART = {
 FROM_CHART_FOR_API = {
     "namespace": "the release's namespace",
     "history_dir": "`/history`",
+    "history_url": "`history.database`",
     "exports_dir": "`/exports`",
     "cluster_url": "none: the pod is told",
     "cluster_ca": "`/cluster-ca/ca.crt`",

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from querytask import urls
 from querytask.errors import SettingsError
 
 PREFIX = "QUERYTASK_"
@@ -33,24 +34,26 @@ def option(
     most: float | None = None,
     choices: tuple[str, ...] = (),
     duration: bool = False,
+    database: bool = False,
     instead: str = "",
 ) -> Any:
     """A setting: its default (``...`` where there is none), what it means, its bounds or the closed set of
-    its values; whether it is a duration as people write them; a variable of another name that wins over its
-    own."""
+    its values; whether it is a duration as people write them; whether it is the URL of a database, which
+    holds a password and is never shown; a variable of another name that wins over its own."""
     metadata = {
         "text": text,
         "least": least,
         "most": most,
         "choices": choices,
         "duration": duration,
+        "database": database,
         "instead": instead,
     }
     if default is ...:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, (dict, list)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, repr=not database)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,12 @@ class Settings:
 
     history_dir: str = option(
         "/history", "Directory of the history database, on a volume of its own that no other node writes to."
+    )
+    history_url: str = option(
+        "",
+        "A PostgreSQL database that holds the history in place of that directory, such as"
+        " `postgresql://user:password@host:5432/database?sslmode=verify-full`. It is never shown.",
+        database=True,
     )
     exports_dir: str = option("/exports", "Where the operator sees the exports volume.")
     reserved_claims: tuple[str, ...] = option(
@@ -220,6 +229,8 @@ def read_into(kind: type[S], environment: Mapping[str, str]) -> S:
         if (other := item.metadata["instead"]) and environment.get(other, "") != "":
             _check(item, environment[other], other)
             values[item.name] = _parse(other, hints[item.name], environment[other])
+        if item.metadata["database"] and item.name in values:
+            values[item.name] = values[item.name].strip()  # a file that became a Secret ends with a new line
     return kind(**values)
 
 
@@ -260,3 +271,5 @@ def _check(item: dataclasses.Field[Any], value: Any, name: str = "") -> None:
         raise SettingsError(f'{name} must be one of {", ".join(known["choices"])}, not "{value}"')
     if known["duration"] and not (value and re.fullmatch(DURATION, value)):
         raise SettingsError(f'{name} must be a duration such as 7d, 30m, 2h or plain seconds, not "{value}"')
+    if known["database"] and value and (fault := urls.fault(value)):
+        raise SettingsError(f"{name} {fault}")

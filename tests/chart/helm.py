@@ -95,8 +95,14 @@ def container(objects: Iterable[Json], name: str = "operator") -> Json:
 
 
 def environment(objects: Iterable[Json], name: str = "operator") -> dict[str, str]:
-    """A container's variables, those from the downward API with what they point at."""
+    """A container's variables, those from the downward API and from Secrets with what they point at."""
     return {
-        item["name"]: item["value"] if "value" in item else item["valueFrom"]["fieldRef"]["fieldPath"]
+        item["name"]: item["value"] if "value" in item else _source(item["valueFrom"])
         for item in container(objects, name)["env"]
     }
+
+
+def _source(found: Json) -> str:
+    if "secretKeyRef" in found:
+        return "secret {name} {key}".format(**found["secretKeyRef"])
+    return str(found["fieldRef"]["fieldPath"])

@@ -21,6 +21,7 @@ from tests.chart.test_scenarios import make_namespace
 FILLED_IN = {
     "namespace",
     "history_dir",
+    "history_url",
     "exports_dir",
     "cluster_url",
     "cluster_ca",

@@ -20,6 +20,7 @@ FILLED_IN = {
     "exports_claim",
     "exports_dir",
     "history_dir",
+    "history_url",
     "namespace",
     "operator_labels",
     "pod_name",

@@ -60,6 +60,14 @@ def test_the_readme_lists_every_value(name: str):
             "exports.existingClaim and history.existingClaim must differ",
         ),
         (
+            {"history.database.caSecret": "authority"},
+            "history.database.existingSecret must be set when history.database.caSecret is",
+        ),
+        ({"history.database.url": "x"}, "additional properties 'url' not allowed"),
+        ({"history.database.key": "a b"}, "at '/history/database/key': 'a b' does not match pattern"),
+        ({"env": [{"name": "QUERYTASK_HISTORY_URL", "value": "x"}]}, "at '/env/0/name': 'not' failed"),
+        ({"env": [{"value": "x"}]}, "at '/env/0': missing property 'name'"),
+        (
             {"settings.maxRetentionSeconds": 3_600},
             "settings.defaultRetentionSeconds must be at most settings.maxRetentionSeconds",
         ),

@@ -54,10 +54,10 @@ def test_objects_are_found():
 
 # kubectl
 
-OTHERS = """all crd events namespace node nodes persistentvolumeclaim pod pods pvc resourcequota role
+OTHERS = """all crd events job namespace node nodes persistentvolumeclaim pod pods pvc resourcequota role
     rolebinding secret service statefulset statefulsets NAME"""
 KNOWN = {*KINDS, *OTHERS.split()} | {crd["metadata"]["name"] for crd in CRDS.values()}
-CONDITIONS = {*names.Condition, "Ready", "Established"}
+CONDITIONS = {*names.Condition, "Ready", "Established", "Complete"}
 TAKES_KIND = {"get", "describe", "delete", "wait", "patch", "annotate", "label", "edit"}
 TAKES_VALUE = {"-n", "--namespace", "-f", "-l", "--selector", "-o", "--kubeconfig", "-p", "--field-selector"}
 

@@ -14,6 +14,7 @@
   command: [python3, -m, querytask.web]
   env:
     {{- include "querytask.apiEnvironment" . | nindent 4 }}
+    {{- include "querytask.historyEnvironment" . | nindent 4 }}
   ports:
     - name: api
       containerPort: 8443
@@ -43,7 +44,7 @@
       drop: [ALL]
   volumeMounts:
     # It writes only its own tables; the operator alone makes and changes the schema.
-    - {name: history, mountPath: /history}
+    {{- include "querytask.historyMounts" . | nindent 4 }}
     - {name: exports, mountPath: /exports, readOnly: true}
     - {name: api-tmp, mountPath: /tmp}
     - {name: cluster-ca, mountPath: /cluster-ca, readOnly: true}
@@ -70,7 +71,7 @@
 {{- define "querytask.apiEnvironment" -}}
 - {name: QUERYTASK_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
 {{- $known := dict
-  "historyDir" "/history"
+  "historyDir" (include "querytask.historyDir" .)
   "exportsDir" "/exports"
   "clusterCa" "/cluster-ca/ca.crt"
   "apiPort" 8443
@@ -83,7 +84,9 @@
 {{- $_ := set $known (ternary $name (printf "api%s" (title $name)) $shared) $value }}
 {{- end }}
 {{- range $name := keys $known | sortAlpha }}
+{{- with include "querytask.setting" (get $known $name) }}
 - name: QUERYTASK_{{ snakecase $name | upper }}
-  value: {{ include "querytask.setting" (get $known $name) | quote }}
+  value: {{ . | quote }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -6,7 +6,7 @@
 {{- $known := dict
   "workerImage" (include "querytask.image" (dict "root" . "image" $worker.image))
   "exportsClaim" (include "querytask.exportsClaim" .)
-  "historyDir" "/history"
+  "historyDir" (include "querytask.historyDir" .)
   "exportsDir" "/exports"
   "reservedClaims" (include "querytask.historyClaim" .)
   "exportsAccessMode" .Values.exports.accessMode

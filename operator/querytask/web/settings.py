@@ -19,6 +19,12 @@ class ApiSettings:
 
     namespace: str = option(..., "The namespace that is served, the operator's own. The chart fills it in.")
     history_dir: str = option("/history", "Directory of the history database, the operator's own volume.")
+    history_url: str = option(
+        "",
+        "The PostgreSQL database that holds the history in place of that directory, as the operator has it."
+        " It is never shown.",
+        database=True,
+    )
     exports_dir: str = option("/exports", "Where the API sees the exports volume; it only reads there.")
 
     cluster_url: str = option(
