@@ -17,7 +17,7 @@ from starlette.responses import Response
 from querytask.web.answers import tagged
 from querytask.web.authentication import is_open
 from querytask.web.problems import Problem, documented
-from querytask.web.views import ChangeView
+from querytask.web.views import ChangeView, ResetView
 
 router = APIRouter(prefix="/api/v1/openapi.json", tags=["description"])
 TEMPLATE = "#/components/schemas/{model}"
@@ -77,7 +77,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     """The models that no route returns by themselves."""
-    models = [(Problem, "serialization"), (ChangeView, "serialization")]
+    models = [(model, "serialization") for model in (Problem, ChangeView, ResetView)]
     _, found = models_json_schema(models, ref_template=TEMPLATE)  # type: ignore[arg-type]
     return dict(found["$defs"])
 

@@ -2,6 +2,10 @@
 
 One look at the history for all who wait, some times a second, and none while nobody does; the API server is
 not asked at all. The newest steps are kept in memory, so that a crowd of listeners reads the history once.
+
+A history that was restored, or replaced by another one, numbers its steps anew from an earlier place: who
+has seen 500 would wait for ever where the next one is 301. So the feed has a ``generation``, which grows when
+another history is found, and everybody who waits learns of it.
 """
 
 from __future__ import annotations
@@ -35,7 +39,10 @@ class Feed:
         self._store, self._namespace, self._seconds, self._most = store, namespace, seconds, most
         self._steps: deque[ToldTransition] = deque(maxlen=kept)
         self._floor = self._newest = 0
+        self._of: Store | None = None
         self._waiting = 0
+        self.generation = 0
+        """Grows when another history is in the place of the one that was known."""
         self._wanted, self._news = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -62,14 +69,16 @@ class Feed:
             raise Refusal(Code.TOO_MANY_REQUESTS, detail, retry_after=5)
         first, self._waiting = not self._waiting, self._waiting + 1
         try:
-            newest = await self._store().last_transition()
+            store, known = self._store(), self._newest
+            newest = await store.last_transition()
         except BaseException:
             self.leave()
             raise
-        if first or newest < self._newest:
-            # Nobody has looked for a while, or another history is in the place of the one that was known.
-            self._steps.clear()
-            self._floor = self._newest = newest
+        if first:
+            # Nobody has looked for a while, and nobody waits who could miss what was written meanwhile.
+            self._begin(store, newest)
+        elif self._is_other(store, known, newest):
+            self._replaced(store, newest)
         self._wanted.set()
         return Watch(self, newest)
 
@@ -83,24 +92,56 @@ class Feed:
             return [step for step in self._steps if (step.transition.id or 0) > position]
         return await self._store().transitions_after(self._namespace, position, AT_ONCE)
 
-    async def news(self, position: int, seconds: float) -> bool:
-        """Wait until there is a step behind ``position``, for so many seconds; whether there is."""
+    async def news(self, watch: Watch, seconds: float) -> bool:
+        """Wait until there is something that ``watch`` does not know, for so many seconds; whether there
+        is."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                while self._newest <= position:
+                while not self._has_news(watch):
                     await self._news.wait()
-        return self._newest > position
+        return self._has_news(watch)
+
+    @property
+    def newest(self) -> int:
+        """The place of the newest step that was seen."""
+        return self._newest
+
+    def _has_news(self, watch: Watch) -> bool:
+        return watch.generation != self.generation or self._newest > watch.position
 
     async def _look(self) -> bool:
         try:
-            found = await self._store().transitions_after(self._namespace, self._newest, AT_ONCE)
+            store, known = self._store(), self._newest
+            found = await store.transitions_after(self._namespace, known, AT_ONCE)
+            newest = found[-1].transition.id if found else await store.last_transition()
         except errors.StoreError as error:
             log.warning("Changes cannot be read: %s", error)
             return False
+        if self._is_other(store, known, newest or 0):
+            self._replaced(store, await store.last_transition())
         # A look that began before the position was set anew may bring what stands before it.
-        if fresh := [step for step in found if (step.transition.id or 0) > self._newest]:
+        elif fresh := [step for step in found if (step.transition.id or 0) > self._newest]:
             self._keep(fresh)
         return True
+
+    def _is_other(self, store: Store, known: int, newest: int) -> bool:
+        """Whether ``store``, whose newest step is ``newest``, is not the history of which ``known`` was seen
+        before it was asked."""
+        return store is not self._of or newest < known
+
+    def _begin(self, store: Store, newest: int) -> None:
+        self._steps.clear()
+        self._of, self._floor, self._newest = store, newest, newest
+
+    def _replaced(self, store: Store, newest: int) -> None:
+        log.warning(
+            "The history's newest step is %d, where %d was: it is another one, or its newest were purged",
+            newest,
+            self._newest,
+        )
+        self._begin(store, newest)
+        self.generation += 1
+        self._tell()
 
     def _keep(self, found: list[ToldTransition]) -> None:
         for step in found:
@@ -108,25 +149,40 @@ class Feed:
                 self._floor = self._steps[0].transition.id or 0
             self._steps.append(step)
         self._newest = found[-1].transition.id or 0
+        self._tell()
+
+    def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
 
 class Watch:
-    """What one request waits for; ``position`` is the newest step that it knows of."""
+    """What one request waits for; ``position`` is the newest step that it knows of, ``generation`` the
+    history that this is a place in."""
 
     def __init__(self, feed: Feed, position: int) -> None:
-        self._feed, self.position = feed, position
+        self._feed, self.position, self.generation = feed, position, feed.generation
 
     async def changed(self, uid: str, seconds: float) -> bool:
-        """Wait until that task has another step, for so many seconds; whether it has."""
+        """Wait until that task has another step, or another history is in place, for so many seconds;
+        whether so."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while await self._feed.news(self.position, deadline - loop.time()):
+        while await self.news(deadline - loop.time()):
+            if self.replaced():
+                return True
             found = await self.next()
             if any(step.key.uid == uid for step in found):
                 return True
         return False
+
+    def replaced(self) -> bool:
+        """Whether another history is in place since this was asked last; the position is then its newest
+        step, as it was when that was found."""
+        if self.generation == self._feed.generation:
+            return False
+        self.generation, self.position = self._feed.generation, self._feed.newest
+        return True
 
     async def next(self) -> list[ToldTransition]:
         """The steps behind the position, which goes on behind them."""
@@ -136,5 +192,6 @@ class Watch:
         return found
 
     async def news(self, seconds: float) -> bool:
-        """Wait for any step behind the position, for so many seconds; whether there is one."""
-        return await self._feed.news(self.position, seconds)
+        """Wait for any step behind the position, or another history, for so many seconds; whether there
+        is one."""
+        return await self._feed.news(self, seconds)

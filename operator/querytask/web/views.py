@@ -209,6 +209,13 @@ class ChangeView(StepView):
     name: str
 
 
+class ResetView(View):
+    """The history is another one, or has lost the event that was named: what is known of it is to be asked
+    for anew."""
+
+    id: int = Field(description="The place of the newest step; what comes next stands behind it.")
+
+
 class Page(View):
     """A part of a list of tasks."""
 

@@ -165,3 +165,62 @@ async def test_another_history_begins_anew(feed: Feed, steps: Steps):
         async with feed.watching() as watch:
             steps.write("b")
             assert await watch.changed("b", 5)
+
+
+async def test_who_waits_while_the_history_is_replaced_is_told(feed: Feed, steps: Steps):
+    """By the fall of its numbers, without another request; and hears what comes next, though its number is
+    lower than what was seen before."""
+    steps.write(*["a"] * 9)
+    async with feed.watching() as watch:
+        assert not watch.replaced()
+        del steps.steps[3:]
+        assert await watch.news(5)
+        assert watch.replaced()
+        assert (watch.position, watch.replaced()) == (3, False)
+        steps.write("b")
+        assert await watch.news(5)
+        assert ids(await watch.next()) == [4]
+
+
+async def test_a_history_that_has_grown_past_what_was_seen_is_another_one_all_the_same():
+    """Its number of steps tells nothing, that it was opened anew does."""
+    old, new = Steps(), Steps()
+    old.write(*["a"] * 3)
+    new.write(*["b"] * 7)
+    current = [old]
+    feed = Feed(lambda: cast(Store, current[0]), "analytics", seconds=0.001, most=3)
+    running = asyncio.ensure_future(feed.run())
+    async with feed.watching() as watch:
+        current[0] = new
+        assert await watch.changed("nobody", 5) is True
+        assert (watch.position, await watch.changed("b", 0.01)) == (7, False)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+class Slow(Steps):
+    """A history whose answer is old when it comes."""
+
+    async def last_transition(self) -> int:
+        found = len(self.steps)
+        await asyncio.sleep(0.02)
+        return found
+
+
+async def test_an_answer_that_was_late_is_no_other_history():
+    """Whoever enters while a step is found has asked before it was there."""
+    steps = Slow()
+    feed = Feed(lambda: cast(Store, steps), "analytics", seconds=0.001, most=3)
+    running = asyncio.ensure_future(feed.run())
+    async with feed.watching() as watch:
+        entering = asyncio.ensure_future(feed.enter())
+        await asyncio.sleep(0.001)
+        steps.write("a")
+        assert await watch.changed("a", 5)
+        assert not entering.done()
+        await entering
+        assert (feed.generation, feed.newest) == (0, 1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
