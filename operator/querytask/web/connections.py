@@ -3,9 +3,8 @@ have.
 
 uvicorn waits for ever for the rest of a request's headers and for a client that does not read. Here a
 connection has ``header_seconds`` to send a whole head, and is cut when it takes nothing of an answer for
-``send_seconds``; more than ``most`` connections, or a quarter of them from one address, are told 503 and
-closed. A body's time is in ``bodies``, a
-handshake's in ``server``.
+``send_seconds``; one for which there is no place is told 503 and closed. A body's time is in ``bodies``, a
+handshake's in ``handshakes``, the number of connections in ``places``.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from querytask.web.places import Place, Places
 from querytask.web.problems import Code, Refusal, answer_to
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,13 @@ class Bounds:
 
     header_seconds: float
     send_seconds: float
-    most: int
+    places: Places
+
+
+def address_of(transport: asyncio.BaseTransport) -> str:
+    """Whose connection it is."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 def protocol(bounds: Bounds) -> type[H11Protocol]:
@@ -56,30 +62,26 @@ class GuardedConnection(H11Protocol):
         self._head: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
+        self.place: Place | None = None
+        """Of a connection that has one before it is made, as after a handshake."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the head of a request, or send the client away."""
         super().connection_made(transport)
-        excess = self._excess()
-        if excess:
-            log.warning("A connection was refused: %s", excess)
-            self._refuse(Refusal(Code.OVERLOADED, excess, retry_after=1))
-            return
-        self._expect_head()
-
-    def _excess(self) -> str:
-        """Which bound this connection is beyond, or nothing."""
-        if len(self.connections) > self.limits.most:
-            return f"at most {self.limits.most} connections are open at one time"
-        address, quarter = (self.client or ("",))[0], max(1, self.limits.most // 4)
-        others = (item for item in self.connections if isinstance(item, GuardedConnection))
-        if sum((item.client or ("",))[0] == address for item in others) > quarter:
-            return f"at most {quarter} connections of one address are open at one time"
-        return ""
+        self.place = self.place or self.limits.places.enter(address_of(transport))
+        if self.place.silent:
+            transport.abort()
+        elif self.place.why:
+            log.warning("A connection was refused: %s", self.place.why)
+            self._refuse(Refusal(Code.OVERLOADED, self.place.why, retry_after=1))
+        else:
+            self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._cancel()
+        if self.place is not None:
+            self.place.leave()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 

@@ -18,7 +18,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from querytask import errors
-from querytask.web.connections import Bounds, protocol
+from querytask.web.connections import Bounds, GuardedConnection, protocol
+from querytask.web.handshakes import Handshakes, Terms
+from querytask.web.places import Places
 from querytask.web.settings import ApiSettings
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,9 @@ class Server(uvicorn.Server):
         self._certificate: Certificate | None = None
         if settings.api_tls == "On":
             self._certificate = Certificate(Path(settings.api_certificate), Path(settings.api_key))
-        bounds = Bounds(settings.api_header_seconds, settings.api_send_seconds, settings.api_max_connections)
+        self._places = Places(settings.api_max_connections)
+        self._handshakes: Handshakes | None = None
+        bounds = Bounds(settings.api_header_seconds, settings.api_send_seconds, self._places)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -107,23 +111,16 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. Raises ``errors.SettingsError`` where the port cannot be had."""
         await self.lifespan.startup()
-        loop, config = asyncio.get_running_loop(), self.config
-        secure = self._certificate is not None
-
-        def connection() -> asyncio.Protocol:
-            made = config.http_protocol_class(config, self.server_state, self.lifespan.state, loop)  # type: ignore[call-arg]
-            assert isinstance(made, asyncio.Protocol)
-            return made
-
+        if self._certificate is not None:
+            settings = self._settings
+            # What is left of an answer goes out in the time that it may take nothing, too.
+            terms = Terms(self._certificate.context, settings.api_header_seconds, settings.api_send_seconds)
+            self._handshakes = Handshakes(terms, self._places, self._connection)
         try:
-            server = await loop.create_server(
-                connection,
+            server = await asyncio.get_running_loop().create_server(
+                self._handshakes.protocol if self._handshakes else self._connection,
                 self._settings.api_host or None,
                 self._settings.api_port,
-                ssl=self._certificate.context if self._certificate else None,
-                ssl_handshake_timeout=self._settings.api_header_seconds if secure else None,
-                # What is left of an answer goes out in this time, too.
-                ssl_shutdown_timeout=self._settings.api_send_seconds if secure else None,
                 backlog=BACKLOG,
             )
         except OSError as error:
@@ -132,6 +129,20 @@ class Server(uvicorn.Server):
         self.servers = [server]
         self.started = True
         log.info("%s is on port %d", self._name, self.port)
+
+    def _connection(self) -> GuardedConnection:
+        """What speaks HTTP."""
+        config, state = self.config, self.lifespan.state
+        loop = asyncio.get_running_loop()
+        made = config.http_protocol_class(config, self.server_state, state, loop)  # type: ignore[call-arg]
+        assert isinstance(made, GuardedConnection)
+        return made
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and let requests end; whoever still shakes hands has none."""
+        if self._handshakes is not None:
+            self._handshakes.abort()
+        await super().shutdown(sockets)
 
     async def main_loop(self) -> None:
         """Until it is to stop; meanwhile a renewed certificate is taken up."""

@@ -12,8 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from cluster.harness.pki import Identity, Pki
 from querytask.web.access import Access
+from querytask.web.places import REFUSALS
+from querytask.web.server import Server
 from querytask.web.settings import ApiSettings
-from tests.component.web.serving import serving, settings
+from tests.component.web.serving import Wire, serving, settings
 
 SIZE = 8 * 1024 * 1024
 
@@ -64,3 +66,85 @@ async def test_the_end_of_an_answer_reaches_a_slow_client(pki: Pki):
             taken = sum([len(piece) async for piece in pieces(reader, 1.3)])
         writer.transport.abort()
     assert taken == SIZE
+
+
+async def ask(server: Server, pki: Pki, address: str) -> str:
+    """What the server says to whoever comes from that address."""
+    trust = ssl.create_default_context(cafile=str(pki.authority))
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, local_addr=(address, 0), ssl=trust, server_hostname="localhost"
+        )
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        try:
+            return (await reader.read()).decode()
+        finally:
+            writer.transport.abort()
+
+
+async def small(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def test_connections_that_never_shake_hands_are_counted(pki: Pki):
+    """An address has its quarter of them, as of all; it is told so, and the others are served. Ended, they
+    leave their places."""
+    found = secure(pki, api_max_connections=8, api_header_seconds=30)
+    async with serving(Access(small, lambda: 0.0), found) as server:
+        silent = [await Wire.to(server, "127.0.0.2") for _ in range(2)]
+        assert "at most 2 connections of one address" in await ask(server, pki, "127.0.0.2")
+        assert "200 OK" in await ask(server, pki, "127.0.0.3")
+        for wire in silent:
+            await wire.close()
+        async with asyncio.timeout(5):
+            while "200 OK" not in await ask(server, pki, "127.0.0.2"):
+                pass
+
+
+async def test_all_together_have_the_bound_before_they_shake_hands(pki: Pki):
+    """From however many addresses they come."""
+    found = secure(pki, api_max_connections=3, api_header_seconds=30)
+    async with serving(Access(small, lambda: 0.0), found) as server:
+        silent = [await Wire.to(server, f"127.0.0.{number}") for number in (2, 3, 4)]
+        assert "at most 3 connections are open" in await ask(server, pki, "127.0.0.5")
+        for wire in silent:
+            await wire.close()
+
+
+async def test_a_handshake_that_does_not_come_has_an_end(pki: Pki):
+    """And its place is free for others."""
+    found = secure(pki, api_max_connections=4, api_header_seconds=0.2)
+    async with serving(Access(small, lambda: 0.0), found) as server:
+        wire = await Wire.to(server)
+        assert await wire.rest() == ""
+        assert "200 OK" in await ask(server, pki, "127.0.0.1")
+        await wire.close()
+
+
+async def test_a_flood_of_them_is_cut_without_a_word(pki: Pki):
+    """Beyond those who are told why: they cost no handshake, and take no place from another address."""
+    found = secure(pki, api_max_connections=8, api_header_seconds=30)
+    async with serving(Access(small, lambda: 0.0), found) as server:
+        crowd = [await Wire.to(server, "127.0.0.2") for _ in range(2 + REFUSALS)]
+        late = await Wire.to(server, "127.0.0.2")
+        assert await late.rest(1.5) == ""
+        assert "200 OK" in await ask(server, pki, "127.0.0.3")
+        for wire in (*crowd, late):
+            await wire.close()
+
+
+async def test_a_request_that_comes_with_the_end_of_the_handshake_is_served(pki: Pki):
+    """Many at a time, as clients do that send as soon as they can."""
+    async with serving(Access(small, lambda: 0.0), secure(pki)) as server:
+        told = await asyncio.gather(*(ask(server, pki, f"127.0.0.{number}") for number in range(2, 22)))
+    assert all("200 OK" in text for text in told)
+
+
+async def test_what_is_no_handshake_ends_the_connection(pki: Pki):
+    """Such as plain HTTP, by mistake."""
+    async with serving(Access(small, lambda: 0.0), secure(pki, api_header_seconds=30)) as server:
+        wire = await Wire.to(server)
+        await wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert "200" not in (await wire.reader.read()).decode("latin-1")
+        await wire.close()
