@@ -35,6 +35,9 @@ from querytask.web.settings import ApiSettings
 
 log = logging.getLogger("querytask.web")
 
+EXPORTS_SECONDS = 5.0
+"""How long one read of the exports volume may take."""
+
 COLLECTED_AFTER = (10_000, 20, 50)
 """How many objects are made between two collections of garbage, and how many collections lie between two of
 the next generation: a page of a list makes hundreds that are gone with it."""
@@ -48,7 +51,7 @@ def now() -> dt.datetime:
 async def serve(settings: ApiSettings, url: str, stopping: asyncio.Event) -> None:
     """Answer requests until ``stopping`` is set; raises ``errors.QueryTaskError`` when that cannot begin."""
     context = tls_context(Path(settings.cluster_ca))
-    volume = ExportsVolume(Path(settings.exports_dir))
+    volume = ExportsVolume(Path(settings.exports_dir), patience=EXPORTS_SECONDS)
     connections = CallerConnections(
         url, settings.namespace, context=context, seconds=settings.cluster_seconds
     )

@@ -97,7 +97,9 @@ CODES: Mapping[Code, Meaning] = {
     Code.CLUSTER_UNAVAILABLE: Meaning(
         503, "The API server cannot be asked now; without it nobody is let in."
     ),
-    Code.EXPORTS_UNAVAILABLE: Meaning(503, "The exports volume cannot be read now."),
+    Code.EXPORTS_UNAVAILABLE: Meaning(
+        503, "The exports volume cannot be read now, or does not answer in time."
+    ),
     Code.OVERLOADED: Meaning(503, "The API has no connection free."),
 }
 

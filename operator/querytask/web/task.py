@@ -100,9 +100,6 @@ async def file_present(parts: Parts, stored: StoredTask) -> bool | None:
     if export.state != ExportState.AVAILABLE:
         return False
     try:
-        file = await parts.volume.open_file(task.namespace, task.uid, export.attempt, export.files[0].name)
+        return await parts.volume.has_file(task.namespace, task.uid, export.attempt, export.files[0].name)
     except (errors.ExportsVolumeError, ValueError):
         return None
-    if file is not None:
-        file.close()
-    return file is not None

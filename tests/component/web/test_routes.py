@@ -2,80 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
-import time
-from pathlib import Path
-from typing import Any, cast
 
-import httpx
 import pytest
 
 from querytask import errors
-from querytask.adapters.caller import CallerCluster, Principal
-from querytask.adapters.exports import ExportsVolume
-from querytask.adapters.operator_metrics import OperatorMetrics
-from querytask.adapters.store import Store
-from querytask.web import application
-from querytask.web.__main__ import now
-from querytask.web.decisions import Decisions
-from querytask.web.feed import Feed
-from querytask.web.history import History
-from querytask.web.parts import Parts
-from tests.component.web.serving import settings
-
-
-class Trusting:
-    """A cluster that knows everybody and allows everything."""
-
-    token = "token"
-
-    async def who(self) -> Principal:
-        return Principal("alice")
-
-    async def may(self, access: object) -> bool:
-        return True
-
-
-class Broken:
-    """A history of which every question raises the same."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __getattr__(self, name: str) -> Any:
-        async def ask(*_: object, **__: object) -> Any:
-            raise self._error
-
-        return ask
-
-
-async def ask(
-    store: object, folder: Path, path: str = "/api/v1/tasks", token: str = "token"
-) -> httpx.Response:
-    """The answer of an API on that history to a caller who may do everything."""
-    history, operator = History(folder, cast(Store, store)), OperatorMetrics("")
-    parts = Parts(
-        settings=settings(),
-        history=history,
-        volume=ExportsVolume(folder),
-        feed=Feed(lambda: history.store, "analytics", seconds=1, most=1),
-        operator=operator,
-        acting=lambda token: cast(CallerCluster, Trusting()),
-        decisions=Decisions(10, time.monotonic),
-        clock=now,
-        monotonic=time.monotonic,
-        stopping=asyncio.Event(),
-    )
-    transport = httpx.ASGITransport(application.build(parts), raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
-            return await client.get(path)
-    finally:
-        parts.volume.close()
-        await operator.close()
+from tests.component.web.asking import Broken, ask
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 
 For the applier (``prepare``), the observer (``read``), the collector (``scan`` and the removals), the probes
 and the API (``open_file``). Reading has threads of its own, so that a large removal never keeps a reconcile
-waiting; removals have one thread, and so never meet each other.
+waiting; removals have one thread, and so never meet each other. The API gives no read more than a bounded
+time: ``patience``.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from querytask import errors
 from querytask.adapters.exports import paths, reading, removal, scan, selftest, serving, writing
 from querytask.adapters.exports.mailbox import Damaged, Mailbox
+from querytask.adapters.exports.patience import PatientThreads
 from querytask.adapters.exports.removal import Removal
 from querytask.core.collection_facts import DirectoryFacts
 from querytask_worker import contract
 
 T = TypeVar("T")
 
+LOOK_SECONDS = 1.0
+"""How long a look for a file may take, where reads have a bounded time."""
 AT_ONCE = 64
 """How many directories are looked at before the scan lets others have the thread."""
 
@@ -40,10 +45,14 @@ class Space:
 
 
 class ExportsVolume:
-    """The volume at ``root``. Names that no cluster gives raise ``ValueError``."""
+    """The volume at ``root``. Names that no cluster gives raise ``ValueError``. With ``patience``, a read
+    that takes longer than so many seconds is an ``ExportsVolumeError``, and so is one that no thread is free
+    for because others hang."""
 
-    def __init__(self, root: Path, threads: int = 4) -> None:
+    def __init__(self, root: Path, threads: int = 4, patience: float | None = None) -> None:
         self.root = root
+        self._patience = patience
+        self._patient = PatientThreads(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="exports")
         self._removals = ThreadPoolExecutor(1, thread_name_prefix="exports-removal")
 
@@ -77,7 +86,18 @@ class ExportsVolume:
         """A file of that attempt, to be read and closed; ``None`` where there is none."""
         names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
         doing = f"opening a file of {'/'.join(names)}"
-        return await self._run(lambda: serving.open_file(self.root, names, name), doing)
+        return await self._run(lambda: serving.open_file(self.root, names, name), doing, drop=_close)
+
+    async def has_file(self, namespace: str, uid: str, attempt: int, name: str) -> bool:
+        """Whether that file of the attempt is there."""
+        names = (*paths.task_names(namespace, uid), paths.attempt_name(attempt))
+
+        def look() -> bool:
+            file = serving.open_file(self.root, names, name)
+            _close(file)
+            return file is not None
+
+        return await self._run(look, f"looking for a file of {'/'.join(names)}", seconds=LOOK_SECONDS)
 
     async def read_file(self, file: serving.ServedFile, offset: int, size: int) -> bytes:
         """The next piece of an open file."""
@@ -129,16 +149,40 @@ class ExportsVolume:
         return await self._run(self._empty, "emptying its trash", self._removals)
 
     def close(self) -> None:
-        """Wait for what is under way; safe to repeat."""
+        """Wait for what is under way, but for reads that had their time; safe to repeat."""
+        self._patient.close()
         self._pool.shutdown()
         self._removals.shutdown()
 
-    async def _run(self, work: Callable[[], T], doing: str, pool: Executor | None = None) -> T:
+    async def _run(
+        self,
+        work: Callable[[], T],
+        doing: str,
+        pool: Executor | None = None,
+        *,
+        drop: Callable[[T], object] | None = None,
+        seconds: float | None = None,
+    ) -> T:
         def translated() -> T:
             with paths.translated(self.root, doing):
                 return work()
 
+        if pool is None and self._patience is not None:
+            return await self._patiently(
+                translated, doing, drop, min(seconds or self._patience, self._patience)
+            )
         return await asyncio.get_running_loop().run_in_executor(pool or self._pool, translated)
+
+    async def _patiently(
+        self, work: Callable[[], T], doing: str, drop: Callable[[T], object] | None, seconds: float
+    ) -> T:
+        try:
+            return await self._patient.run(work, seconds, drop)
+        except TimeoutError as error:
+            why = str(error) or f"{doing} took more than {seconds:g} s"
+            raise errors.ExportsVolumeError(
+                f"the exports volume {self.root} does not answer: {why}"
+            ) from error
 
     async def _remove(self, names: tuple[str, ...], name: str) -> Removal:
         doing = f"removing {'/'.join((*names, name))}"
@@ -206,3 +250,8 @@ class ExportsVolume:
             if fault is not None:
                 raise fault
             return removed
+
+
+def _close(file: serving.ServedFile | None) -> None:
+    if file is not None:
+        file.close()

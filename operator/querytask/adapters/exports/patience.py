@@ -1,0 +1,101 @@
+"""Threads for reads of a volume that may hang, and a bounded wait for each of them.
+
+For the API. A network volume whose server is away keeps a read for as long as it likes, and nothing in this
+process can end it. Whoever waits is let go after a while; the thread is lost until the read comes back. Once
+all threads are lost, nobody waits any more: that the volume hangs is known then. The threads are daemons, so
+that a volume that hangs does not keep the process from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Job = tuple["Future[Any]", Callable[[], Any]]
+
+WAITING = 64
+"""Reads that wait for a thread."""
+
+
+class PatientThreads:
+    """At most ``threads`` of them, started when they are needed. For one event loop."""
+
+    def __init__(self, threads: int, waiting: int = WAITING) -> None:
+        self._most, self._waiting = threads, waiting
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._turn = threading.Lock()
+        self._started = self._open = self._lost = 0
+
+    @property
+    def lost(self) -> int:
+        """Threads whose read has not come back though nobody waits for it any more."""
+        return self._lost
+
+    async def run(
+        self, work: Callable[[], T], seconds: float, drop: Callable[[T], object] | None = None
+    ) -> T:
+        """What ``work`` returns or raises. Raises ``TimeoutError`` when it takes longer than ``seconds``,
+        and at once where no thread can be had. ``drop`` takes what comes when nobody waits any more."""
+        future: Future[T] = Future()
+        self._admit()
+        future.add_done_callback(self._done)
+        self._jobs.put((future, work))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(future)
+        except BaseException:
+            if not (future.cancel() or _failed(future)):
+                self._let_go(future, drop)
+            raise
+
+    def close(self) -> None:
+        """Let the threads end with what is under way; waits for none."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _admit(self) -> None:
+        with self._turn:
+            if self._lost >= self._most:
+                raise TimeoutError("every thread that reads it hangs")
+            if self._open - self._lost >= self._most + self._waiting:
+                raise TimeoutError(f"{self._waiting} reads wait for it already")
+            self._open += 1
+            if self._started < min(self._most, self._open):
+                self._started += 1
+                threading.Thread(target=self._serve, name=f"reads-{self._started}", daemon=True).start()
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, work = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _done(self, _: Future[Any]) -> None:
+        with self._turn:
+            self._open -= 1
+
+    def _let_go(self, future: Future[T], drop: Callable[[T], object] | None) -> None:
+        with self._turn:
+            self._lost += 1
+
+        def back(found: Future[T]) -> None:
+            with self._turn:
+                self._lost -= 1
+            if drop is not None and found.exception() is None:
+                drop(found.result())
+
+        future.add_done_callback(back)
+
+
+def _failed(future: Future[Any]) -> bool:
+    """Whether it has raised what whoever waits is told anyway."""
+    return future.done() and not future.cancelled() and future.exception() is not None
