@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -23,12 +24,18 @@ from querytask import errors, names
 from querytask.adapters.answers import translate
 
 Raw = dict[str, Any]
+Body = Raw | list[Raw]
+T = TypeVar("T")
 
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 ANSWER_BYTES = 8 * 2**20
 """The longest answer that is read: a list page of the largest objects stays below it."""
 LIST_PAGE = 100
 LOG_SECONDS = 20.0
+LOG_SCAN_BYTES = 32 * 2**20
+"""How much of a log is passed through for its end; of one with longer lines fewer lines are asked for."""
+FEWER_LINES = 8
 CONNECTIONS = 100
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _TASKS = f"/apis/{names.GROUP}/{names.VERSION}"
@@ -43,6 +50,15 @@ class Principal:
     username: str
     uid: str = ""
     groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The end of a log."""
+
+    text: str
+    truncated: bool
+    """Whether lines that were asked for are missing before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +114,46 @@ class CallerConnections:
         await self._session.close()
 
     async def send(
-        self, method: str, path: str, token: str, *, body: Raw | None = None, seconds: float | None = None
+        self, method: str, path: str, token: str, *, body: Body | None = None, seconds: float | None = None
     ) -> bytes:
         """The answer's body; raises subclasses of ``errors.ClusterError``."""
+        return await self._exchange(method, path, token, _read, body=body, seconds=seconds)
+
+    async def end_of(self, path: str, token: str, most: int, *, seconds: float) -> tuple[bytes, int]:
+        """The last ``most`` bytes of a text, and how many it has; they alone are kept in memory."""
+
+        async def read(answer: aiohttp.ClientResponse) -> tuple[bytes, int]:
+            return await _read_end(answer, most)
+
+        return await self._exchange("GET", path, token, read, seconds=seconds)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        *,
+        body: Body | None = None,
+        seconds: float | None = None,
+    ) -> T:
         headers = {"Authorization": f"Bearer {token}"}
         data = None
         if body is not None:
-            headers["Content-Type"] = MERGE_PATCH if method == "PATCH" else "application/json"
+            patch = JSON_PATCH if isinstance(body, list) else MERGE_PATCH
+            headers["Content-Type"] = patch if method == "PATCH" else "application/json"
             data = json.dumps(body, separators=(",", ":")).encode()
         options: dict[str, Any] = {} if seconds is None else {"timeout": aiohttp.ClientTimeout(total=seconds)}
         try:
             async with self._session.request(
                 method, self._url + path, data=data, headers=headers, allow_redirects=False, **options
             ) as answer:
+                if answer.status < 300:
+                    return await read(answer)
                 text = await _read(answer)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise errors.Unavailable(f"{method} {path}: {type(error).__name__}") from error
-        if answer.status >= 300:
-            raise translate(answer.status, text.decode("utf-8", "replace"), answer.headers)
-        return text
+        raise translate(answer.status, text.decode("utf-8", "replace"), answer.headers)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
@@ -127,6 +164,17 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
         if size > ANSWER_BYTES:
             raise OSError("the answer is longer than any that was asked for")
     return b"".join(parts)
+
+
+async def _read_end(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, int]:
+    kept: deque[bytes] = deque()
+    size = held = 0
+    async for part in answer.content.iter_chunked(64 * 1024):
+        kept.append(part)
+        size, held = size + len(part), held + len(part)
+        while held - len(kept[0]) >= most:
+            held -= len(kept.popleft())
+    return b"".join(kept)[-most:], size
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +249,9 @@ class CallerCluster:
         query = {"fieldValidation": "Strict", "fieldManager": manager, "dryRun": "All" if dry_run else ""}
         return await self._json("POST", f"{self._task()}?{_query(query)}", body=body)
 
-    async def patch_task(self, name: str, body: Raw, *, manager: str = "") -> Raw:
-        """Merge ``body`` into the task (RFC 7386); with ``metadata.uid`` in it, only into that one."""
+    async def patch_task(self, name: str, body: Body, *, manager: str = "") -> Raw:
+        """Merge ``body`` into the task (RFC 7386); or do all that a list says to it (RFC 6902), which raises
+        ``errors.Invalid`` without a cause where one of its tests fails."""
         path = self._task(name) + (f"?{_query({'fieldManager': manager})}" if manager else "")
         return await self._json("PATCH", path, body=body)
 
@@ -213,23 +262,38 @@ class CallerCluster:
 
     # its worker
 
-    async def pod_log(self, pod: str, *, tail_lines: int, most_bytes: int) -> str:
-        """The end of a worker's log as it is now; it does not wait for more."""
+    async def pod_log(
+        self, pod: str, *, tail_lines: int, most_bytes: int, most_scanned: int = LOG_SCAN_BYTES
+    ) -> LogEnd:
+        """The end of a worker's log as it is now, at most ``tail_lines`` whole lines and ``most_bytes``; it
+        does not wait for more. No more than ``most_scanned`` bytes are passed through at a time."""
+        # The cluster's own bound of bytes keeps the beginning of what the lines are, and drops the end.
+        lines = tail_lines
+        while True:
+            text, size = await self._end_of_log(pod, lines, most_bytes, most_scanned)
+            if size < most_scanned or lines == 1:
+                break
+            lines = max(1, lines // FEWER_LINES)
+        cut = size > len(text)
+        if cut:
+            text = text.partition(b"\n")[2] or text
+        return LogEnd(text.decode("utf-8", "replace"), cut or lines < tail_lines)
+
+    async def _end_of_log(self, pod: str, lines: int, most: int, scanned: int) -> tuple[bytes, int]:
         query = {
             "container": names.WORKER_CONTAINER,
             "follow": "false",
-            "tailLines": str(tail_lines),
-            "limitBytes": str(most_bytes),
+            "tailLines": str(lines),
+            "limitBytes": str(scanned),
         }
         path = f"/api/v1/namespaces/{self.connections.namespace}/pods/{_part(pod)}/log"
-        text = await self.connections.send("GET", f"{path}?{_query(query)}", self.token, seconds=LOG_SECONDS)
-        return text.decode("utf-8", "replace")
+        return await self.connections.end_of(f"{path}?{_query(query)}", self.token, most, seconds=LOG_SECONDS)
 
     def _task(self, name: str = "") -> str:
         path = f"{_TASKS}/namespaces/{self.connections.namespace}/{names.TASK_PLURAL}"
         return f"{path}/{_part(name)}" if name else path
 
-    async def _json(self, method: str, path: str, *, body: Raw | None = None) -> Raw:
+    async def _json(self, method: str, path: str, *, body: Body | None = None) -> Raw:
         text = await self.connections.send(method, path, self.token, body=body)
         try:
             return dict(json.loads(text))

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from querytask import errors
+from querytask.adapters.caller import LogEnd
 from querytask.adapters.store import AttemptRecord, StoredTask
 from querytask.web import identity
 from querytask.web.callers import POD_LOG, Caller, TheCaller
@@ -19,7 +20,7 @@ from querytask.web.problems import Code, Refusal, documented
 router = APIRouter(prefix="/api/v1/tasks", tags=["results"])
 LOG_LINES = 1000
 LOG_BYTES = 1024 * 1024
-"""The most that the cluster is asked for."""
+"""The most that is answered: the newest part."""
 
 
 @router.get(
@@ -28,7 +29,8 @@ LOG_BYTES = 1024 * 1024
     responses=documented(Code.TASK_NOT_FOUND, Code.NOTHING_THERE, Code.EXPORTS_UNAVAILABLE)
     | {
         200: {
-            "description": "The log. `X-Log-Source` is `live` or `kept`.",
+            "description": "The log. `X-Log-Source` is `live` or `kept`; `X-Log-Truncated` is `true` where"
+            " the lines of a live log that were asked for are over 1 MiB: then the newest of them are here.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         }
     },
@@ -48,34 +50,45 @@ async def get_logs(
     which = stored.attempt(attempt if attempt is not None else stored.task.attempt)
     if which is None:
         raise Refusal(Code.NOTHING_THERE, f"the task has no attempt {attempt or stored.task.attempt}")
-    text, source = await _log(parts, caller, stored, which, tail)
-    lines = text.splitlines(keepends=True)[-tail:]
-    headers = {"X-Log-Source": source}
-    return Response("".join(lines).encode("utf-8", "replace"), 200, headers, "text/plain; charset=utf-8")
+    found, source = await _log(parts, caller, stored, which, tail)
+    headers = {"X-Log-Source": source, "X-Log-Truncated": "true" if found.truncated else "false"}
+    text = _last(found.text, tail).encode("utf-8", "replace")
+    return Response(text, 200, headers, "text/plain; charset=utf-8")
+
+
+def _last(text: str, number: int) -> str:
+    """The last lines, as whoever counts them by their line feeds does."""
+    lines = text.split("\n")
+    return "\n".join(lines[-(number + (not lines[-1])) :])
 
 
 async def _log(
     parts: Parts, caller: Caller, stored: StoredTask, attempt: AttemptRecord, tail: int
-) -> tuple[str, str]:
+) -> tuple[LogEnd, str]:
     """The text, and where it is from: what is more recent first. A node that does not answer is no reason to
     withhold what the worker has kept."""
-    ways: list[tuple[str, Callable[[], Awaitable[str | None]]]] = [
+    ways: list[tuple[str, Callable[[], Awaitable[LogEnd | None]]]] = [
         ("live", lambda: _live_log(caller, attempt, tail)),
-        ("kept", lambda: parts.volume.read_log(stored.task.namespace, stored.task.uid, attempt.attempt)),
+        ("kept", lambda: _kept_log(parts, stored, attempt)),
     ]
     silence: errors.ClusterError | None = None
     for source, read in ways if attempt.finished_at is None else reversed(ways):
         try:
-            text = await read()
+            found = await read()
         except errors.Unavailable as error:
             silence = error
             continue
-        if text is not None:
-            return text, source
+        if found is not None:
+            return found, source
     raise silence or Refusal(Code.NOTHING_THERE, f"the attempt {attempt.attempt} has left no log")
 
 
-async def _live_log(caller: Caller, attempt: AttemptRecord, tail: int) -> str | None:
+async def _kept_log(parts: Parts, stored: StoredTask, attempt: AttemptRecord) -> LogEnd | None:
+    text = await parts.volume.read_log(stored.task.namespace, stored.task.uid, attempt.attempt)
+    return None if text is None else LogEnd(text, truncated=False)
+
+
+async def _live_log(caller: Caller, attempt: AttemptRecord, tail: int) -> LogEnd | None:
     if not attempt.pod_name:
         return None
     try:

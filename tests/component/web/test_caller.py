@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
@@ -25,10 +26,20 @@ class Server:
     body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str, Any]] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
     port: int = 0
+
+    lines: list[str] | None = None
+    """Of the log of a pod, which is cut as the kubelet does it: first to the last lines, of which the first
+    bytes are then sent."""
+
+    def log(self, request: web.Request) -> str:
+        tail, limit = int(request.query["tailLines"]), int(request.query["limitBytes"])
+        return "".join(f"{line}\n" for line in (self.lines or [])[-tail:])[:limit]
 
     async def handle(self, request: web.Request) -> web.Response:
         text = await request.text()
+        self.types.append(request.headers.get("Content-Type", ""))
         self.asked.append(
             (
                 request.method,
@@ -37,6 +48,8 @@ class Server:
                 json.loads(text) if text else None,
             )
         )
+        if self.lines is not None:
+            return web.Response(text=self.log(request))
         body = self.body if isinstance(self.body, str) else json.dumps(self.body)
         return web.Response(status=self.status, text=body, headers=self.headers)
 
@@ -191,3 +204,45 @@ async def test_silence_has_an_end_and_shows_no_token(server: Server, alice: Call
         await bob.who()
     await connections.close()
     assert "token-of-bob" not in f"{caught.value!r} {bob!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "most", "text", "truncated"),
+    [
+        (["one", "two", "three"], 1000, "two\nthree\n", False),
+        (["one", "two", "three"], 10, "two\nthree\n", False),
+        (["one", "two", "three"], 9, "three\n", True),
+        (["x" * 100_000, "y" * 100_000 + "z"], 50, "y" * 48 + "z\n", True),
+    ],
+)
+async def test_the_end_of_a_log_is_the_newest_part(
+    server: Server, alice: CallerCluster, lines: list[str], most: int, text: str, truncated: bool
+):
+    """Whole lines, and at least the end of the last one; it is told where some that were asked for are not
+    among them."""
+    server.lines = lines
+    found = await alice.pod_log("worker", tail_lines=2, most_bytes=most)
+    assert (found.text, found.truncated) == (text, truncated)
+
+
+async def test_of_a_log_that_is_too_long_to_be_passed_through_fewer_lines_are_asked_for(
+    server: Server, alice: CallerCluster
+):
+    """What comes first of many lines is not what was written last."""
+    server.lines = [f"{number:09}" for number in range(1000)]
+    found = await alice.pod_log("worker", tail_lines=800, most_bytes=500, most_scanned=900)
+    assert found.text.splitlines() == server.lines[-12:]
+    assert found.truncated
+    asked = [parse_qs(path.partition("?")[2])["tailLines"][0] for _, path, _, _ in server.asked]
+    assert asked == ["800", "100", "12"]
+
+
+async def test_a_patch_of_several_operations_is_told_as_one(server: Server, alice: CallerCluster):
+    """By its type."""
+    await alice.patch_task("late", [{"op": "test", "path": "/spec/cancel", "value": False}])
+    await alice.patch_task("late", {"spec": {"cancel": True}})
+    assert [asked[3] for asked in server.asked] == [
+        [{"op": "test", "path": "/spec/cancel", "value": False}],
+        {"spec": {"cancel": True}},
+    ]
+    assert server.types == ["application/json-patch+json", "application/merge-patch+json"]
