@@ -356,14 +356,53 @@ def test_the_first_reason_stays_in_the_history(shared: Site, writer: httpx.Clien
 
 
 def test_cancelling_at_one_time_is_one_cancellation(shared: Site, writer: httpx.Client):
-    """All are told the same."""
+    """All are told the same, one reason counts, and one of them is noted."""
     task = shared.submit("hang stop=0.3", name="api-crowd")
     shared.reaches("api-crowd", "Running")
     path = f"{TASKS}/{task['metadata']['uid']}/cancel"
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: writer.post(path), range(10)))
+        answers = list(pool.map(lambda number: writer.post(path, json={"reason": f"{number}"}), range(10)))
     assert {answer.status_code for answer in answers} == {202}
     shared.reaches("api-crowd", "Cancelled")
+    reason = shared.row(task, "Cancelled")["cancel_reason"]
+    noted = until(lambda: rows(shared, "SELECT detail FROM api_audit WHERE uid = ?", task["metadata"]["uid"]))
+    assert [row["detail"] for row in noted] == [reason]
+
+
+@pytest.mark.parametrize("annotations", [{}, {"example.com/team": "data"}], ids=["bare", "annotated"])
+@pytest.mark.parametrize("by", ["uid", "name"])
+def test_the_first_reason_stays_before_the_operator_has_seen_it(
+    sites: Any, tmp_path: Any, by: str, annotations: Json
+):
+    """A second one is answered the same and changes nothing: neither the reason nor who gave it; nor do
+    other annotations go."""
+    site: Site = sites()
+    operator = site.operator()
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(api.serving(site, tmp_path))
+        accounts = Accounts(site.plane, site.namespace)
+        one, other = (stack.enter_context(process.client(accounts.make(name, WRITE))) for name in "ab")
+        reader = stack.enter_context(process.client(accounts.make("c")))
+        task = site.submit("hang", name="twice")
+        path = f"/apis/{names.API_VERSION}/namespaces/{site.namespace}/querytasks/twice"
+        site.plane.api.call("PATCH", path, {"metadata": {"annotations": annotations}})
+        site.reaches("twice", "Running")
+        site.row(task, "Running")
+        operator.freeze()
+        given = task["metadata"]["uid"] if by == "uid" else f"{site.namespace}:twice"
+        for client, reason in ((one, "first"), (other, "second"), (other, "")):
+            answer = client.post(f"{TASKS}/{given}/cancel", json={"reason": reason})
+            assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
+        assert refused(reader.post(f"{TASKS}/{given}/cancel")) == (403, "Forbidden")
+        live = site.get(names.TASK_PLURAL, "twice") or {}
+        assert live["metadata"]["annotations"] == annotations | {names.CANCEL_REASON_ANNOTATION: "first"}
+        operator.thaw()
+        site.reaches("twice", "Cancelled")
+        row = site.row(task, "Cancelled")
+        assert (row["cancel_reason"], row["cancel_actor"]) == (
+            "first",
+            f"querytask-api:system:serviceaccount:{site.namespace}:a",
+        )
 
 
 def test_a_task_that_was_submitted_just_now_is_cancelled(shared: Site, writer: httpx.Client):

@@ -1,7 +1,9 @@
 """``POST /tasks/{id}/cancel``: one PATCH in the caller's name, which sets ``spec.cancel`` and says why.
 
 The answer does not wait for the worker: it says that the cluster has the wish. A task that has its end
-refuses, whoever learns of that end first, this API or the API server.
+refuses, whoever learns of that end first, this API or the API server. The PATCH holds only where nobody has
+cancelled before, so the first reason stays, whoever is quicker; to cancel once more is answered the same and
+changes nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from querytask.web import identity, views, words
 from querytask.web.answers import answer
 from querytask.web.callers import Caller, TheCaller, forbidden
 from querytask.web.idempotency import manager
-from querytask.web.identity import Found, TaskId
+from querytask.web.identity import TaskId
 from querytask.web.noting import note
 from querytask.web.parts import TheParts
 from querytask.web.problems import Code, Refusal, documented
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["task"])
 REASON_CHARACTERS = 256
+TRIES = 5
+"""How often a change of the object in between is looked at; two are enough where nobody annotates it."""
 
 
 class Cancellation(BaseModel):
@@ -60,13 +64,19 @@ async def cancel(
     if found.stored.finished:
         await _must_patch(caller, found.stored.task)
         raise finished(found.stored.task)
-    if found.stored.task.phase == Phase.CANCELLING:
+    if found.stored.task.phase == Phase.CANCELLING or _asked(found.live):
         await _must_patch(caller, found.stored.task)
-        return _answer(found.stored, {"spec": {"cancel": True}}, caller)
+        return _answer(found.stored, found.live or {"spec": {"cancel": True}}, caller)
     reason = body.reason if body else ""
-    raw = await _patched(caller, found, reason)
-    background.add_task(note, parts, caller, request, "cancel", found.stored.task, reason)
+    raw, first = await _cancelled(caller, found.stored.task, reason)
+    if first:
+        background.add_task(note, parts, caller, request, "cancel", found.stored.task, reason)
     return _answer(found.stored, raw, caller)
+
+
+def _asked(raw: identity.Raw | None) -> bool:
+    """Whether somebody has cancelled the object."""
+    return raw is not None and (raw.get("spec") or {}).get("cancel") is True
 
 
 async def _must_patch(caller: Caller, task: TaskRecord) -> None:
@@ -75,22 +85,62 @@ async def _must_patch(caller: Caller, task: TaskRecord) -> None:
         raise _no_right(caller)
 
 
-async def _patched(caller: Caller, found: Found, reason: str) -> identity.Raw:
-    task = found.stored.task
-    metadata: identity.Raw = {"uid": task.uid}
-    if reason:
-        metadata["annotations"] = {names.CANCEL_REASON_ANNOTATION: reason}
-    body = {"metadata": metadata, "spec": {"cancel": True}}
+async def _cancelled(caller: Caller, task: TaskRecord, reason: str) -> tuple[identity.Raw, bool]:
+    """The object with the wish in it, and whether it is this caller's."""
+    annotated = False
+    for _ in range(TRIES):
+        try:
+            return await _patched(caller, task, _changes(task, reason, annotated=annotated)), True
+        except errors.Invalid as error:
+            live = await _looked_at(caller, task)
+            if _asked(live):
+                await _must_patch(caller, task)
+                return live, False
+            if error.causes:
+                raise
+            annotated = bool((live.get("metadata") or {}).get("annotations"))
+    raise Refusal(Code.CONFLICT, f'the task "{task.name}" is being changed by somebody else; try again')
+
+
+async def _looked_at(caller: Caller, task: TaskRecord) -> identity.Raw:
+    """The object as it is; raises where it has its end, or is another one's by now."""
     try:
-        return await caller.cluster.patch_task(task.name, body, manager=manager(caller))
+        live = await caller.cluster.get_task(task.name)
+    except errors.NotFound as error:
+        raise _gone(task) from error
+    if live["metadata"]["uid"] != task.uid:
+        raise _gone(task)
+    if (live.get("status") or {}).get("phase") in names.TERMINAL_PHASES:
+        raise finished(task)
+    return live
+
+
+def _changes(task: TaskRecord, reason: str, *, annotated: bool) -> list[identity.Raw]:
+    """What is to be done to the object, all or nothing. A place in annotations that are not there cannot be
+    written to, nor may those that are there be written over."""
+    changes: list[identity.Raw] = [
+        {"op": "test", "path": "/metadata/uid", "value": task.uid},
+        {"op": "test", "path": "/spec/cancel", "value": False},
+        {"op": "replace", "path": "/spec/cancel", "value": True},
+    ]
+    if reason and annotated:
+        place = names.CANCEL_REASON_ANNOTATION.replace("~", "~0").replace("/", "~1")
+        changes.append({"op": "add", "path": f"/metadata/annotations/{place}", "value": reason})
+    elif reason:
+        given = {names.CANCEL_REASON_ANNOTATION: reason}
+        changes.append({"op": "test", "path": "/metadata/annotations", "value": None})
+        changes.append({"op": "add", "path": "/metadata/annotations", "value": given})
+    return changes
+
+
+async def _patched(caller: Caller, task: TaskRecord, changes: list[identity.Raw]) -> identity.Raw:
+    try:
+        return await caller.cluster.patch_task(task.name, changes, manager=manager(caller))
     except errors.Forbidden as error:
         raise _no_right(caller) from error
     except errors.Invalid as error:
-        fields = {field for field, _ in error.causes}
-        if "spec.cancel" in fields:
+        if "spec.cancel" in {field for field, _ in error.causes}:
             raise finished(task) from error
-        if "metadata.uid" in fields:  # another object has the name
-            raise _gone(task) from error
         raise
     except errors.NotFound as error:
         raise _gone(task) from error
