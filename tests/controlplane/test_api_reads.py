@@ -428,6 +428,34 @@ def test_a_listener_that_loses_its_rights_is_sent_away(server: ApiProcess, accou
         assert all("data" not in line for line in lines if "api-listener" in line)
 
 
+def test_a_name_is_that_of_the_task_which_has_it_now(sites, tmp_path):
+    """Made anew while no operator looks, it is not the old one that the history has."""
+    site: Site = sites()
+    operator = site.operator()
+    old = site.submit("succeed", name="anew")
+    site.succeeds("anew")
+    site.row(old, "Succeeded")
+    operator.freeze()
+    with (
+        api.serving(site, tmp_path) as process,
+        process.client(Accounts(site.plane, site.namespace).make("anew-reader")) as client,
+    ):
+        path = f"{TASKS}/{site.namespace}:anew"
+        assert client.get(path).json()["uid"] == uid_of(old)
+        site.delete(names.TASK_PLURAL, "anew")
+        assert client.get(path).json()["uid"] == uid_of(old)
+        new = until(lambda: _made_again(site, "anew")) or {}
+        found = client.get(path).json()
+        assert (found["uid"], found["status"]) == (uid_of(new), "queued")
+        assert client.get(f"{TASKS}/{uid_of(old)}").json()["status"] == "succeeded"
+        operator.thaw()
+        site.succeeds("anew")
+
+
+def _made_again(site: Site, name: str) -> Json | None:
+    return None if site.get(names.TASK_PLURAL, name) else site.submit("succeed", name=name)
+
+
 def test_what_the_operator_has_not_seen_yet(sites, tmp_path):
     """A task that was created while no operator runs is queued, by its uid and by its name; without the
     operator's history nothing else would know of it."""

@@ -1,7 +1,9 @@
 """Which task an ``{id}`` means, and whether the caller may see it.
 
-Everywhere an id is a uid, or ``namespace:name`` for the newest task of that name. The history answers; a
-task so new that the operator has not written it down yet is asked of the cluster, with the caller's token.
+Everywhere an id is a uid, or ``namespace:name`` for the newest task of that name. A uid is the history's to
+answer; one so new that the operator has not written it down yet is asked of the cluster, with the caller's
+token. A name is the cluster's first: the newest task of a name is the object that has it, which the history
+may not know yet, though it knows an older one; only of a name that no object has the history tells.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Annotated, Any
 from fastapi import Path
 
 from querytask import errors, names
+from querytask.adapters.caller import Access
 from querytask.adapters.store import StoredTask, TaskRecord
 from querytask.api import parse
 from querytask.core import clock, sql_text
@@ -32,7 +35,13 @@ TaskId = Annotated[
         description="A task's uid, or `namespace:name` for the newest task of that name.",
     ),
 ]
+MOST_PAGES = 50
+"""Of tasks that no operator has looked at: thousands, each of which is looked through for one uid."""
 _APART = frozenset({"sql", "owner", "parameters", "sources", "resources", "priority"})
+_SUBMITTED = (
+    *("uid", "namespace", "name", "created_at", "owner", "sql", "parameters", "sources", "resources", "spec"),
+    *("task_type", "template", "retry_of", "priority", "metadata"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +98,53 @@ async def _by_name(parts: Parts, caller: Caller, given: str) -> Found | None:
     namespace, _, name = given.partition(":")
     if namespace != parts.settings.namespace or not name:
         return None
-    uid = await parts.store.latest(namespace, name)
-    stored = await parts.store.get(uid) if uid else None
-    if stored is not None and stored.task.object_deleted_at is None:
-        return Found(stored)
-    # The name is free for another task, which the history may not have yet.
-    return await _new_of_name(caller, name) or (Found(stored) if stored else None)
-
-
-async def _new_of_name(caller: Caller, name: str) -> Found | None:
     try:
-        return _new(await caller.cluster.get_task(name))
+        live = await caller.cluster.get_task(name)
     except (errors.NotFound, errors.Forbidden):
-        return None
+        uid = await parts.store.latest(namespace, name)
+        stored = await parts.store.get(uid) if uid else None
+        return Found(stored) if stored else None
+    stored = await parts.store.get(live["metadata"]["uid"])
+    return Found(stored, live) if stored is not None else _new(live)
 
 
 async def _new_of_uid(caller: Caller, uid: str) -> Found | None:
     """Among the tasks that no operator has looked at: those are few, and no other is unknown here."""
+    token = ""
+    for _ in range(MOST_PAGES):
+        try:
+            listed = await caller.cluster.list_tasks("status.phase=", token=token)
+        except (errors.NotFound, errors.Forbidden):
+            return None
+        for raw in listed.get("items") or ():
+            if raw["metadata"]["uid"] == uid:
+                return _new(raw)
+        token = (listed.get("metadata") or {}).get("continue") or ""
+        if not token:
+            return None
+    raise errors.Unavailable("there are too many tasks that no operator has looked at")
+
+
+async def sees(caller: Caller, name: str) -> bool:
+    """Whether the caller may read the task of that name; where nobody can say so, it may not."""
     try:
-        listed = await caller.cluster.list_tasks("status.phase=", limit=500)
-    except (errors.NotFound, errors.Forbidden):
-        return None
-    for raw in listed.get("items") or ():
-        if raw["metadata"]["uid"] == uid:
-            return _new(raw)
-    return None
+        return await caller.may(Access("get")) or await caller.may(Access("get", name=name))
+    except errors.ClusterError:
+        return False
+
+
+def as_submitted(stored: StoredTask) -> StoredTask:
+    """The task without anything that became of it: what whoever has submitted it knows anyway."""
+    task = stored.task
+    told = {name: getattr(task, name) for name in _SUBMITTED}
+    record = TaskRecord(**told, phase=Phase.QUEUED, phase_since=task.created_at)
+    return StoredTask(
+        task=record,
+        sql_hash=stored.sql_hash,
+        normal_hash=stored.normal_hash,
+        updated_at=task.created_at,
+        version=0,
+    )
 
 
 def _new(raw: Raw) -> Found:
