@@ -216,16 +216,49 @@ def test_who_may_only_read_submits_nothing(server: ApiProcess, accounts: Account
     assert shared.get(names.TASK_PLURAL, "never") is None
 
 
-def test_to_create_is_enough(server: ApiProcess, accounts: Accounts, shared: Site):
-    """Whoever may create QueryTasks and nothing else submits, waits, and gets the rows; no right to pods is
-    asked for."""
+def test_to_create_is_enough_to_submit(server: ApiProcess, accounts: Accounts, shared: Site):
+    """Whoever may create QueryTasks and nothing else submits, and is told at once where the task is; not
+    what has become of it, which is for those who may get it. No right to pods is asked for."""
     with server.client(accounts.make("api-creator", ("create",))) as client:
         body = {"sql": script.sql("succeed rows=2"), "name": "created-only"}
         headers = {KEY: str(uuid.uuid4())}
         answer = client.post(TASKS, params={"wait": "20s"}, json=body, headers=headers)
+        assert answer.elapsed.total_seconds() < 10
+        shared.succeeds("created-only")
+        shared.row({"metadata": {"uid": answer.json()["uid"]}}, "Succeeded")
         again = client.post(TASKS, params={"wait": "20s"}, json=body, headers=headers)
+        for found in (answer, again):
+            told = found.json()
+            assert (found.status_code, told["status"]) == (202, "queued")
+            assert found.headers["location"] == f"{TASKS}/{answer.json()['uid']}"
+            assert (told["uid"], told["sql"]) == (answer.json()["uid"], body["sql"])
+            for hidden in (
+                "preview",
+                "result",
+                "rows",
+                "error",
+                "export",
+                "completed_at",
+                "execution_seconds",
+            ):
+                assert told[hidden] is None, hidden
+        assert refused(client.get(answer.headers["location"])) == (403, "Forbidden")
+
+
+def test_to_get_the_one_task_is_enough_to_see_its_end(server: ApiProcess, accounts: Accounts, shared: Site):
+    """The right by its name opens what the right to all of them does."""
+    token = accounts.make("api-creator-of-one", ("create",))
+    root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{shared.namespace}"
+    rule = {"apiGroups": [names.GROUP], "resources": [names.TASK_PLURAL], "verbs": ["get"]}
+    shared.plane.api.call(
+        "PATCH",
+        f"{root}/roles/api-creator-of-one",
+        {"rules": [rule | {"verbs": ["create"]}, rule | {"resourceNames": ["created-and-got"]}]},
+    )
+    with server.client(token) as client:
+        body = {"sql": script.sql("succeed rows=2"), "name": "created-and-got"}
+        answer = client.post(TASKS, params={"wait": "20s"}, json=body)
     assert (answer.status_code, answer.json()["preview"]["total_rows"]) == (201, 2)
-    assert (again.status_code, again.json()["uid"]) == (200, answer.json()["uid"])
 
 
 # once for a key

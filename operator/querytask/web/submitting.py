@@ -47,7 +47,12 @@ def outcomes() -> dict[int | str, dict[str, Any]]:
     return {
         200: done | {"description": "The key stood for this task already, and it has its end."},
         201: done | {"description": "The task was made, and has its end."},
-        202: done | {"description": "The task has not ended yet.", "headers": location | later},
+        202: done
+        | {
+            "description": "The task has not ended yet; or the caller may not `get` it, and sees it as it was"
+            " submitted.",
+            "headers": location | later,
+        },
     }
 
 
@@ -70,7 +75,9 @@ async def submit(
     """Run a query: `{"sql": …}` and what else a task may have, or a whole QueryTask as `kubectl` takes it.
 
     `wait` answers with the first rows if the task has its end by then. Without it, and when the time is over,
-    the answer is 202 with `Location`.
+    the answer is 202 with `Location`. To submit takes the right to `create`; what becomes of the task is for
+    those who may `get` it: whoever may not is answered 202 at once, also where a key stands for a task that
+    has its end, with the task as it was submitted.
     """
     await caller.must(CREATE)
     raw = body.document(caller.principal.username)
@@ -95,15 +102,24 @@ async def made(
     seconds = wait_seconds(parts, wait)
     if not seconds:
         created = await create(parts, caller, verb, body, key)
+        seen = created.new or await _seen(caller, created)
     else:
         async with parts.feed.watching() as watch:  # from before it is there, so that no step is missed
             created = await create(parts, caller, verb, body, key)
-            created = await _ended(parts, created, watch, seconds)
+            if seen := await _seen(caller, created):
+                created = await _ended(parts, created, watch, seconds)
     stored = _stored(created)
     if created.new:
         detail = stored.task.retry_of or ""
         background.add_task(note, parts, caller, request, verb, stored.task, detail)
+    if not seen:
+        return _answer(Created(None, None, created.new), identity.as_submitted(stored))
     return _answer(created, stored)
+
+
+async def _seen(caller: Caller, created: Created) -> bool:
+    """Whether the caller may see what becomes of the task."""
+    return await identity.sees(caller, _stored(created).task.name)
 
 
 async def _ended(parts: Parts, created: Created, watch: Any, seconds: float) -> Created:
