@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -121,6 +121,31 @@ def test_waiting_ends_with_the_next_step(shared: Site, reader: httpx.Client):
     shared.reaches("api-wait", "Cancelled")
     until(lambda: reader.get(f"{TASKS}/{uid_of(task)}").json()["status"] == "cancelled")
     assert reader.get(f"{TASKS}/{uid_of(task)}", params={"wait": "15s"}).elapsed.total_seconds() < 2
+
+
+def test_what_changes_after_the_end_changes_the_etag(shared: Site, reader: httpx.Client):
+    """That the file goes, and that the object is deleted; whoever has the old one and waits is told."""
+    task = shared.submit("succeed rows=1", name="api-later", export={"format": "CSV", "fileName": "late"})
+    shared.succeeds("api-later")
+    url = f"{TASKS}/{uid_of(task)}"
+    told = until(lambda: (found := reader.get(url).json())["export"] and found)["export"]
+    until(lambda: shared.history.attempts(uid_of(task))[0]["exit_code"] == 0)
+
+    def change(make: Callable[[], object]) -> Json:
+        """What is told to whoever has waited for it."""
+        tag = reader.get(url).headers["etag"]
+        still = reader.get(url, params={"wait": "0.3"}, headers={"If-None-Match": tag})
+        assert (still.status_code, still.elapsed.total_seconds() >= 0.3) == (304, True)
+        threading.Timer(0.2, make).start()
+        found = reader.get(url, params={"wait": "15s"}, headers={"If-None-Match": tag})
+        assert found.elapsed.total_seconds() < 10
+        assert (found.status_code, found.headers["etag"] == tag) == (200, False)
+        return dict(found.json())
+
+    gone = change((shared.exports / told["path"]).unlink)
+    assert gone["export"]["file_present"] is False
+    deleted = change(lambda: shared.delete(names.TASK_PLURAL, "api-later"))
+    assert deleted["object_deleted_at"]
 
 
 def test_waiting_ends_when_its_time_is_over(shared: Site, reader: httpx.Client):

@@ -25,6 +25,9 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["task"])
 ANSWERS = documented(Code.TASK_NOT_FOUND)
 TAGGED = ANSWERS | {304: {"description": "The task is as it was: `If-None-Match` has its `ETag`."}}
 
+LOOK_SECONDS = 1.0
+"""Between two looks at a task that has its end, for whoever waits for it to change."""
+
 
 def _duration(text: str) -> str:
     durations.seconds(text)
@@ -50,8 +53,9 @@ async def get_task(
     """Everything of one task; of one that has not ended also what its object says now.
 
     `wait` answers when the task takes its next step, at once when it has ended, and with what is there when
-    the time is over. With `If-None-Match` it also answers at once when the task is no longer what the ETag
-    stands for.
+    the time is over. With `If-None-Match` it answers at once when the task is no longer what the ETag stands
+    for, and waits for any change of one that is, though it has ended: its file expires or goes, its object is
+    deleted.
     """
     seconds = wait_seconds(parts, wait)
     if not seconds:
@@ -60,11 +64,27 @@ async def get_task(
         found = await identity.find(parts, caller, uid)
         body = await _written(parts, caller, found)
         known = "if-none-match" in request.headers
-        if found.stored.finished or (known and not matches(request, etag(body))):
+        if (known and not matches(request, etag(body))) or (found.stored.finished and not known):
             return tagged(request, body)
-        await changed(parts, watch, found.uid, seconds)
+        if found.stored.finished:
+            await _other(parts, caller, request, watch, found.uid, seconds)
+        else:
+            await changed(parts, watch, found.uid, seconds)
     # Asked anew as a whole: in the meantime the caller may have lost the right to see it.
     return tagged(request, await _written(parts, caller, await identity.find(parts, caller, uid)))
+
+
+async def _other(
+    parts: Parts, caller: Caller, request: Request, watch: Watch, uid: str, seconds: float
+) -> None:
+    """Wait until a task that has its end is not what the caller knows, or until the API is stopped. What may
+    still change of it is no step, so it is looked at now and then."""
+    until = parts.monotonic() + seconds
+    while (left := until - parts.monotonic()) > 0 and not parts.stopping.is_set():
+        await changed(parts, watch, uid, min(left, LOOK_SECONDS))
+        body = await _written(parts, caller, await identity.find(parts, caller, uid))
+        if not matches(request, etag(body)):
+            return
 
 
 @router.get("/{id}/events", response_model=views.Steps, responses=ANSWERS, summary="What became of a task")
