@@ -67,6 +67,8 @@ async def create(parts: Parts, caller: Caller, verb: str, body: Raw, key: str | 
         return Created(await _post(caller, body), None, new=True)
     now = parts.clock()
     wanted = _wanted(parts, caller, verb, body, key, now)
+    # Before the key is taken: what cannot be made into an object must leave it free.
+    marked = _marked(body, wanted)
     row = await parts.store.api.claim(wanted, now)
     if row.request != wanted.request:
         raise _reused(key)
@@ -75,12 +77,12 @@ async def create(parts: Parts, caller: Caller, verb: str, body: Raw, key: str | 
     if row.created_at != _millisecond(now) and (earlier := await _in_history(parts, row)) is not None:
         await _settle(parts, row, earlier.task.uid)
         return Created(None, earlier, new=False)
-    return await _make(parts, caller, body, row, key)
+    return await _make(parts, caller, _named(marked, row.name), row, key)
 
 
-async def _make(parts: Parts, caller: Caller, body: Raw, row: KeyRecord, key: str) -> Created:
+async def _make(parts: Parts, caller: Caller, marked: Raw, row: KeyRecord, key: str) -> Created:
     try:
-        made = Created(await _post(caller, _marked(body, row)), None, new=True)
+        made = Created(await _post(caller, marked), None, new=True)
     except errors.AlreadyExists:
         raw = await _adopted(parts, caller, row, key)
         made = Created(raw, await parts.store.get(raw["metadata"]["uid"]), new=False)
@@ -164,9 +166,15 @@ def _wanted(parts: Parts, caller: Caller, verb: str, body: Raw, key: str, now: d
 
 
 def _marked(body: Raw, row: KeyRecord) -> Raw:
+    """The object with the label that tells whose it is."""
     metadata = {name: value for name, value in body["metadata"].items() if name != "generateName"}
     labels = {**(metadata.get("labels") or {}), names.REQUEST_LABEL: _label(row)}
     return body | {"metadata": metadata | {"name": row.name, "labels": labels}}
+
+
+def _named(body: Raw, name: str) -> Raw:
+    """The object under the name that the key has promised, which an earlier release may have chosen."""
+    return body | {"metadata": body["metadata"] | {"name": name}}
 
 
 def _label(row: KeyRecord) -> str:

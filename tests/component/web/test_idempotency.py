@@ -198,6 +198,14 @@ async def test_a_refusal_gives_the_key_back(world: World):
     assert await world.ask(body=BODY | {"spec": {"sql": "SELECT 2"}}) == "uid-0"
 
 
+async def test_what_cannot_be_made_into_an_object_does_not_use_its_key_up(world: World):
+    """It has never come as far as the cluster, so the mended request may have the key."""
+    broken = BODY | {"metadata": {"generateName": "query-", "labels": ["none"]}}
+    with pytest.raises(TypeError):
+        await world.ask(body=broken)
+    assert await world.ask() == "uid-0"
+
+
 async def test_after_its_time_a_key_is_new_once_the_object_is_gone(world: World):
     """While it is there it is still that one's."""
     await world.ask()
