@@ -155,7 +155,7 @@ def _answer(created: Created, stored: StoredTask) -> Response:
 
 
 def _served_here(parts: Parts, body: QuerySubmission | ManifestSubmission) -> None:
-    given = body.metadata.get("namespace") if isinstance(body, ManifestSubmission) else None
+    given = body.metadata.namespace if isinstance(body, ManifestSubmission) else None
     if given not in (None, "", parts.settings.namespace):
         detail = f'metadata.namespace must be "{parts.settings.namespace}", which is served here'
         raise Refusal(Code.INVALID, detail, field="metadata.namespace", value=given)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -166,6 +167,29 @@ class QuerySubmission(Part):
         return [parameter_of(name, value).document() for name, value in self.parameters.items()]
 
 
+def _texts(given: Any) -> Any:
+    if given is not None and not (
+        isinstance(given, dict) and all(isinstance(text, str) for text in given.values())
+    ):
+        raise ValueError(f"must be texts by name, not {json.dumps(given)[:100]}")
+    return given
+
+
+Texts = Annotated[dict[str, str] | None, BeforeValidator(_texts)]
+
+
+class ManifestMetadata(BaseModel):
+    """The metadata of a QueryTask, as `kubectl` takes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: StrictStr | None = Field(None, description="Generated where neither this nor a prefix is given.")
+    generateName: StrictStr | None = Field(None, description="A prefix.")  # noqa: N815 - as in the object
+    namespace: StrictStr | None = Field(None, description="The one that is served, or none.")
+    labels: Texts = None
+    annotations: Texts = None
+
+
 class ManifestSubmission(BaseModel):
     """A whole QueryTask, as `kubectl` takes it. What the cluster itself writes is left out."""
 
@@ -173,23 +197,13 @@ class ManifestSubmission(BaseModel):
 
     apiVersion: Literal["querytask.dev/v1alpha1"]  # noqa: N815 - the object's own spelling
     kind: Literal["QueryTask"]
-    metadata: dict[str, Any] = {}
+    metadata: ManifestMetadata = ManifestMetadata()
     spec: dict[str, Any]
-
-    @field_validator("metadata")
-    @classmethod
-    def _texts_by_name(cls, given: dict[str, Any]) -> dict[str, Any]:
-        for field in ("labels", "annotations"):
-            held = given.get(field)
-            if held is None:
-                continue
-            if not isinstance(held, dict) or not all(isinstance(text, str) for text in held.values()):
-                raise ValueError(f"metadata.{field} must be texts by name, not {json.dumps(held)[:100]}")
-        return given
 
     def document(self, caller: str) -> Raw:
         """The object; of the caller's, where it names no owner."""
-        metadata = {key: value for key, value in self.metadata.items() if key not in _SET_BY_THE_CLUSTER}
+        given = self.metadata.model_dump(exclude_unset=True)
+        metadata = {key: value for key, value in given.items() if key not in _SET_BY_THE_CLUSTER}
         if not metadata.get("name") and not metadata.get("generateName"):
             metadata["generateName"] = NAME_PREFIX
         return _object(metadata, {"owner": caller[:OWNER_CHARACTERS]} | self.spec)

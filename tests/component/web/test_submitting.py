@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import pytest
+from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from querytask.api.task_spec import TaskSpec
 from querytask.web import submitting
+from querytask.web.problems import Code, refusal_of
 from querytask.web.submitting_models import (
     ExportRequest,
     ManifestSubmission,
@@ -110,8 +112,31 @@ def test_a_manifest_keeps_what_is_the_authors():
 def test_a_manifest_whose_labels_are_none_is_refused_by_name(field: str, held: Any):
     """Before anything is written for it."""
     body = {"apiVersion": "querytask.dev/v1alpha1", "kind": "QueryTask", "spec": {"sql": "SELECT 1"}}
-    with pytest.raises(ValidationError, match=rf"metadata\.{field} must be texts by name, not "):
+    with pytest.raises(ValidationError, match="must be texts by name, not ") as caught:
         BODIES.validate_python(body | {"metadata": {field: held}})
+    refusal = refusal_of(RequestValidationError(_in_body(caught.value)))
+    assert (refusal.code, refusal.field) == (Code.INVALID, f"metadata.{field}")
+
+
+@pytest.mark.parametrize("field", ["name", "generateName", "namespace"])
+def test_a_manifest_whose_name_is_none_is_refused_by_its_field(field: str):
+    """As what it is called by, not as the whole metadata."""
+    body = {"apiVersion": "querytask.dev/v1alpha1", "kind": "QueryTask", "spec": {"sql": "SELECT 1"}}
+    with pytest.raises(ValidationError) as caught:
+        BODIES.validate_python(body | {"metadata": {field: 5}})
+    assert refusal_of(RequestValidationError(_in_body(caught.value))).field == f"metadata.{field}"
+
+
+def test_labels_of_a_query_are_refused_by_their_name():
+    """The one that is no text."""
+    with pytest.raises(ValidationError) as caught:
+        BODIES.validate_python({"sql": "SELECT 1", "labels": {"team": 5}})
+    assert refusal_of(RequestValidationError(_in_body(caught.value))).field == "labels.team"
+
+
+def _in_body(error: ValidationError) -> list[Any]:
+    """The faults as the framework tells them of a body."""
+    return [item | {"loc": ("body", *item["loc"])} for item in error.errors()]
 
 
 @pytest.mark.parametrize("body", [{"kind": "QueryTask"}, {"spec": {}}, {"apiVersion": "v1", "sql": "x"}])
