@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -16,12 +16,16 @@ from fastapi import Depends, Request
 
 from querytask.adapters.exports import ExportsVolume
 from querytask.adapters.operator_metrics import OperatorMetrics
-from querytask.adapters.store import Store
+from querytask.adapters.store import HistoryFigures, Store
 from querytask.web.callers import Acting
 from querytask.web.decisions import Decisions
 from querytask.web.feed import Feed
 from querytask.web.history import History
+from querytask.web.kept import Kept
 from querytask.web.settings import ApiSettings
+
+COUNTED_SECONDS = 2.0
+"""How long a count of all tasks is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,10 @@ class Parts:
     """A clock in seconds that never goes back."""
     long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Lists of thousands of tasks that are made at a time."""
+    counted: Kept[tuple[HistoryFigures, Mapping[str, int] | None]] = field(
+        default_factory=lambda: Kept(COUNTED_SECONDS)
+    )
+    """What ``/stats`` has counted last: one count for all who ask at one time."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the API is being stopped: whoever waits for something gives up waiting."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
+from querytask.adapters.store import HistoryFigures
 from querytask.core.clock import seconds_between
 from querytask.web import words
 from querytask.web.answers import answer
 from querytask.web.callers import LIST, TheCaller
-from querytask.web.parts import TheParts
+from querytask.web.parts import Parts, TheParts
 from querytask.web.problems import documented
 from querytask.web.views import Moment, View
 from querytask.web.words import State, Status
@@ -42,10 +45,10 @@ class Stats(View):
 
 @router.get("", response_model=Stats, responses=documented(), summary="Count tasks")
 async def get_stats(caller: TheCaller, parts: TheParts) -> Response:
-    """Tasks by status, live and finished; how long the oldest waits; and the operator's slots."""
+    """Tasks by status, live and finished; how long the oldest waits; and the operator's slots. Counted at
+    most every 2 seconds, for all callers at once."""
     await caller.must(LIST)
-    figures = await parts.store.figures(parts.settings.namespace)
-    slots = await parts.operator.slots()
+    figures, slots = await parts.counted.get(lambda: _counted(parts), parts.monotonic())
     by_status, by_state = dict.fromkeys(Status, 0), dict.fromkeys(State, 0)
     for phase, count in figures.counts.items():
         by_status[words.status_of(phase)] += count
@@ -62,3 +65,7 @@ async def get_stats(caller: TheCaller, parts: TheParts) -> Response:
             slots=Slots(**{name: slots[name] for name in Slots.model_fields}) if slots else None,
         )
     )
+
+
+async def _counted(parts: Parts) -> tuple[HistoryFigures, Mapping[str, int] | None]:
+    return await parts.store.figures(parts.settings.namespace), await parts.operator.slots()
