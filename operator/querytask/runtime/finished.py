@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from querytask import errors, names
-from querytask.adapters.cluster import PASSING_PAGE, Cluster
+from querytask.adapters.cluster import PASSING_PAGE, UNFINISHED, Cluster
 from querytask.adapters.store import Store, TaskKey
 from querytask.api import durations
 from querytask.core import clock
@@ -52,6 +52,9 @@ class FinishedTasks:
         """Page through the finished tasks; raises ``errors.ClusterError`` or ``errors.StoreError`` when one
         could not be asked."""
         seen: set[str] = set()
+        # First, so that a task that ends meanwhile is in one list or the other.
+        async for page in self._cluster.list_tasks(UNFINISHED, PASSING_PAGE):
+            seen.update(item["metadata"]["uid"] for item in page)
         for selector in FINISHED:
             async for page in self._cluster.list_tasks(selector, PASSING_PAGE):
                 seen.update(item["metadata"]["uid"] for item in page)
@@ -71,7 +74,7 @@ class FinishedTasks:
         return clock.after(clock.parse(completed), durations.seconds(ttl)) <= self._now()
 
     async def _deleted_unseen(self, seen: set[str]) -> None:
-        """Rows of finished tasks whose objects no list had: each is asked for before it is noted."""
+        """Rows whose objects no list had: each is asked for before it is noted."""
         after = ""
         while rows := await self._store.present_tasks(self._namespace, after, BATCH):
             after = rows[-1].uid
