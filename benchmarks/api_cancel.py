@@ -58,14 +58,16 @@ class Found:
 
 
 @asynccontextmanager
-async def serving(place: Installation, plane_folder: Path) -> AsyncIterator[ApiProcess]:
-    """The API beside the operator of ``place``."""
+async def serving(
+    place: Installation, plane_folder: Path, history: Path | None = None
+) -> AsyncIterator[ApiProcess]:
+    """The API beside the operator of ``place``, on its history or another one."""
     pki = api.certificates(place.folder / "pki")
     values = api.environment(
         place.plane,
         place.namespace,
         pki,
-        history=place.history,
+        history=history or place.history,
         exports=place.exports,
         authority=plane_folder / "pki" / "ca.crt",
     )

@@ -4,16 +4,17 @@ The API as the pod has it, a process of its own behind TLS, on a history of a mi
 (``history_rows``), and a real API server that says who calls and what they may. One caller asks for the pages
 of ``history_pages``: every documented pair of filter and order, first pages and pages of any depth. What
 counts is the server's time of each as its access log says it; then 10,000 tasks by their uids in one request,
-and the most memory that the API's process has taken.
+and the most memory that the API's process has taken. At last an operator is started on the same history and
+works through what has become due in it, and the most that both processes hold together is told.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import re
 import sys
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,21 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.api_cancel import serving
 from benchmarks.bounds import percentile, report
 from benchmarks.history_pages import MILLISECONDS, PAIRS, Lists
 from benchmarks.history_rows import NAMESPACE, build
-from cluster.harness import ControlPlane
+from benchmarks.plane import Installation, plane
 from querytask.adapters.store import sqlite
 from querytask.core.listing import MAX_UIDS, PageRequest, TaskFilter
-from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts, ApiProcess
 
-ROOT = Path(__file__).resolve().parents[1]
 LIST = "/api/v1/tasks"
+KEPT = "3650d"
+"""How long the operator is told to keep what has ended: the rows are of the past."""
+PATIENCE_SECONDS = 300.0
+WORK_SECONDS = 60
+"""How long the operator is watched: it has hundreds of thousands of exports to expire, more than it ends."""
 _WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -104,37 +109,47 @@ def _asked(answer: httpx.Response) -> Any:
     return answer.json()
 
 
-def main() -> int:
+async def run(given: argparse.Namespace) -> bool:
     """Build, serve, measure, report."""
+    with plane() as where:
+        async with where.installation(NAMESPACE) as place:
+            history = given.directory or place.history
+            if not (history / sqlite.FILE_NAME).exists():
+                build(history, given.tasks)
+            token = Accounts(place.plane, NAMESPACE).make("bench-reader")
+            async with serving(place, where.plane.folder, history) as process:
+                kept = await asyncio.to_thread(measure, process, token, history, given.tasks, given.pages)
+                return await together(place, process, history) and kept
+
+
+async def together(place: Installation, process: ApiProcess, history: Path) -> bool:
+    """Start the operator, let it work, and tell the most that the two have held at one time."""
+    with place.operator(ready=False, history_dir=history, task_retention=KEPT) as operator:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await asyncio.to_thread(operator.ready):  # noqa: ASYNC110 - a probe tells when asked
+                await asyncio.sleep(1)
+        most = (0.0, 0.0)
+        for _ in range(WORK_SECONDS):
+            await asyncio.sleep(1)
+            held = (_megabytes(operator.process.pid), _megabytes(process.process.pid))
+            most = max(most, held, key=sum)
+    print(f"the operator {most[0]:.0f} MB, the API {most[1]:.0f} MB")
+    return report("history_together_megabytes", sum(most))
+
+
+def _megabytes(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+def main() -> int:
+    """Measure, and compare with the bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history_http", description=__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument(
         "--pages", type=int, default=100, help="pairs of pages for each pair of filter and order"
     )
     parser.add_argument("--directory", type=Path, help="a history that was made before; made anew without")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="querytask-history-") as temporary:
-        folder = Path(temporary)
-        history = given.directory or folder / "history"
-        if not (history / sqlite.FILE_NAME).exists():
-            history.mkdir(parents=True, exist_ok=True)
-            build(history, given.tasks)
-        (folder / "exports").mkdir()
-        with ControlPlane(folder / "plane", manifests=[ROOT / "crds"]) as plane:
-            plane.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-            token = Accounts(plane, NAMESPACE).make("bench-reader")
-            pki = api.certificates(folder / "pki")
-            authority = plane.folder / "pki" / "ca.crt"
-            exports = folder / "exports"
-            values = api.environment(
-                plane, NAMESPACE, pki, history=history, exports=exports, authority=authority
-            )
-            process = ApiProcess(values, folder / "api.log", pki)
-            try:
-                process.wait_ready()
-                return 0 if measure(process, token, history, given.tasks, given.pages) else 1
-            finally:
-                process.stop()
+    return 0 if asyncio.run(run(parser.parse_args())) else 1
 
 
 if __name__ == "__main__":

@@ -108,16 +108,17 @@ class Plane:
         self._numbers = itertools.count(1)
 
     @contextlib.asynccontextmanager
-    async def installation(self) -> AsyncIterator[Installation]:
-        """A new namespace with the chart's objects in it; it stays, for the whole plane goes."""
-        namespace = f"bench-{next(self._numbers)}"
+    async def installation(self, namespace: str = "") -> AsyncIterator[Installation]:
+        """A new namespace, of this name if one is given, with the chart's objects in it; it stays, for the
+        whole plane goes."""
+        namespace = namespace or f"bench-{next(self._numbers)}"
         client = Client.admin(self.plane)
         try:
             await client.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
             self._chart.install(self.plane.api, namespace)
             found = Installation(self.plane, self._chart, client, namespace, self._folder / namespace)
             for directory in (found.exports, found.history):
-                directory.mkdir(parents=True)
+                directory.mkdir(parents=True, exist_ok=True)
             yield found
         finally:
             await client.close()

@@ -7,6 +7,7 @@ see, and so no owner has to be given, not even with ``task_ids``.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from querytask.adapters.store import TaskSummary
 from querytask.core import listing as history
 from querytask.web import views
-from querytask.web.answers import JSON, written
+from querytask.web.answers import JSON, pieces, written
 from querytask.web.callers import LIST, TheCaller
 from querytask.web.item_text import item_text
 from querytask.web.listing import MAX_UIDS_IN_ADDRESS, ListBody, ListQuery
@@ -27,7 +28,7 @@ ANSWERS = documented(Code.QUERY_TOO_SLOW)
 NOTHING: history.Page[TaskSummary] = history.Page((), None, None)
 AT_ONCE = 200
 """Pages that may be longer than this are written beside the loop, so that nobody else waits for them, and
-few at a time, for the memory that they take."""
+few at a time, for the memory that they take; so many tasks are sent at a time."""
 
 
 @router.get("", response_model=views.Page, responses=ANSWERS, summary="List tasks")
@@ -57,7 +58,7 @@ async def _answer(parts: Parts, query: ListQuery, most_uids: int) -> Response:
         return Response(_written(query, *await _found(parts, query, wanted, request)), media_type=JSON)
     async with parts.long_answers:
         found = await _found(parts, query, wanted, request)
-        return Response(await asyncio.to_thread(_written, query, *found), media_type=JSON)
+        return pieces(await asyncio.to_thread(lambda: list(_pieces(query, *found))))
 
 
 async def _found(
@@ -79,8 +80,12 @@ async def _search(
 
 
 def _written(query: ListQuery, found: history.Page[TaskSummary], count: int | None) -> bytes:
-    """The page. Each task is written by itself: ten thousand views at once would take many times the memory
-    of their texts."""
+    return b"".join(_pieces(query, found, count))
+
+
+def _pieces(query: ListQuery, found: history.Page[TaskSummary], count: int | None) -> Iterator[bytes]:
+    """The page, some tasks at a time. Each task is written by itself: ten thousand views at once would take
+    many times the memory of their texts."""
     frame = written(
         views.Page.model_construct(
             items=(),
@@ -93,5 +98,7 @@ def _written(query: ListQuery, found: history.Page[TaskSummary], count: int | No
     )
     begin = b'{"items":['
     assert frame.startswith(begin + b"]")
-    items = b",".join(item_text(item) for item in found.items)
-    return begin + items + frame[len(begin) :]
+    for start in range(0, len(found.items), AT_ONCE):
+        texts = [item_text(item) for item in found.items[start : start + AT_ONCE]]
+        yield (b"," if start else begin) + b",".join(texts)
+    yield (b"" if found.items else begin) + frame[len(begin) :]

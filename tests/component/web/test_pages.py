@@ -19,14 +19,14 @@ from querytask_worker.contract import Error
 from tests.component.store import builders
 
 
-@pytest.mark.parametrize("number", [0, 1, 3])
+@pytest.mark.parametrize("number", [0, 1, 3, tasks.AT_ONCE, tasks.AT_ONCE + 1])
 @pytest.mark.parametrize("count", [None, 3])
 async def test_a_page_is_that_of_its_view(tmp_path: Path, number: int, count: int | None) -> None:
     """Byte for byte, with texts that JSON has to escape."""
     store = await open_history(tmp_path)
     for one in range(number):
         await store.record(builders.task(f"uid-{one}", message='"items":[] \N{SNOWMAN}\n'))
-    found = await store.search(TaskFilter(namespace=builders.task("uid").namespace), PageRequest())
+    found = await store.search(TaskFilter(namespace=builders.task("uid").namespace), PageRequest(limit=1000))
     await store.close()
     assert len(found.items) == number
     whole = views.Page.model_construct(
