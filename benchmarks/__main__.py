@@ -60,7 +60,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "history_http",
-        "7 min",
+        "8 min",
         (
             "history_http_p99_milliseconds",
             "history_http_uids_seconds",

@@ -1,4 +1,4 @@
-"""The pages of a large history through HTTP: ``python -m benchmarks.history_http [--tasks N] [--pages 100]``.
+"""The pages of a large history through HTTP: ``python -m benchmarks.history_http [--tasks N] [--pages 300]``.
 
 The API as the pod has it, a process of its own behind TLS, on a history of a million tasks
 (``history_rows``), and a real API server that says who calls and what they may. One caller asks for the pages
@@ -146,7 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history_http", description=__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument(
-        "--pages", type=int, default=100, help="pairs of pages for each pair of filter and order"
+        "--pages", type=int, default=300, help="pairs of pages for each pair of filter and order"
     )
     parser.add_argument("--directory", type=Path, help="a history that was made before; made anew without")
     return 0 if asyncio.run(run(parser.parse_args())) else 1

@@ -12,23 +12,28 @@ from typing import Any
 from pydantic_core import to_json
 
 from querytask.adapters.store import CancelRecord, TaskSummary
-from querytask.names import Phase
+from querytask.names import ExportState, Phase
 from querytask.web import words
 from querytask.web.views import moment_text
 from querytask_worker.contract import Error
+
+_WORDS = {str(phase): (found.status.value, found.state.value) for phase, found in words.PHASES.items()}
+_EXPORTS = {str(state): word.value for state, word in words.EXPORTS.items()}
+"""The words as plain text, which is written in half of the time."""
 
 
 def item_text(found: TaskSummary) -> bytes:
     """The JSON of a task of a list."""
     export, ended = found.export, found.completed_at is not None
+    status, state = _WORDS[found.phase]
     return to_json(
         {
             "uid": found.uid,
             "namespace": found.namespace,
             "name": found.name,
             "owner": found.owner,
-            "status": words.status_of(found.phase),
-            "state": words.state_of(found.phase),
+            "status": status,
+            "state": state,
             "reason": found.reason,
             "message": found.message,
             "attempt": found.attempt,
@@ -52,7 +57,7 @@ def item_text(found: TaskSummary) -> bytes:
             "error": _error(found.error),
             "cancel": _cancel(found.cancel),
             "rows": found.rows,
-            "export_status": words.export_status_of(export.state if export else None),
+            "export_status": _EXPORTS[export.state if export else ExportState.NOT_APPLICABLE],
             "result_file_path": export.path if export else None,
             "result_file_bytes": export.bytes if export else None,
             "expires_at": _moment(export.expires_at) if export else None,
