@@ -34,6 +34,26 @@ MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 2000
 """How long a browser waits before it connects again."""
 MARK_CHARACTERS = 8
+EVENT = {
+    "type": "object",
+    "description": "One event, by the names of its fields.",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]{1,18}(-[0-9a-f]{8})?$"},
+        "event": {"type": "string", "enum": ["step", "reset"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "anyOf": [
+                    {"$ref": "#/components/schemas/ChangeView"},
+                    {"$ref": "#/components/schemas/ResetView"},
+                ]
+            },
+        },
+    },
+    "required": ["id", "event", "data"],
+}
+"""What the document says of the stream."""
 
 
 @router.get(
@@ -44,7 +64,7 @@ MARK_CHARACTERS = 8
         200: {
             "description": "Events until the client leaves: `step` with a `ChangeView`; `reset` with a "
             "`ResetView`, where what was seen before is no longer a place in the history.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+            "content": {MEDIA_TYPE: {"schema": EVENT}},
         }
     },
     summary="Listen to changes",
