@@ -89,7 +89,10 @@ class ApiSettings:
         64, "How many requests of one caller are answered at one time; more get 429.", least=1
     )
     api_max_waiting: int = option(
-        200, "How many requests wait for changes (`?wait=` and `/events`) at one time; more get 429.", least=1
+        96,
+        "How many requests wait for changes (`?wait=` and `/events`) at one time; more get 429. Each holds a "
+        "connection, so leave some of `api_max_connections` for the others.",
+        least=1,
     )
     api_max_wait_seconds: float = option(60.0, "The longest `?wait=`.", least=1, most=600)
     api_heartbeat_seconds: float = option(

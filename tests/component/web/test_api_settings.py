@@ -45,6 +45,12 @@ def test_every_setting_says_what_it_means(item):
     assert item.metadata["text"].endswith(".")
 
 
+def test_those_who_wait_leave_connections_for_the_others():
+    """As set by default: a crowd that waits is told 429 before the next one finds no connection free."""
+    found = read()
+    assert found.api_max_waiting <= found.api_max_connections * 3 // 4
+
+
 @pytest.mark.parametrize(
     ("url", "environment", "found"),
     [
