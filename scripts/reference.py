@@ -215,8 +215,9 @@ def metrics_page() -> str:
 
 `/metrics` on the operator's port, in the text format of Prometheus. Durations are in seconds and sizes in
 bytes. No label has values that grow with the number of tasks. What is counted at the scrape is left out of
-the answer when it cannot be read at that moment. Beside each counter and histogram the client library tells
-since when it counts, as `…_created`.
+the answer when it cannot be read at that moment; what is said of the history's volume, backups and damaged
+files is left out where the history is in PostgreSQL. Beside each counter and histogram the client library
+tells since when it counts, as `…_created`.
 
 {_table(("Metric", "Type", "Labels", "Meaning"), rows)}
 ## Labels

@@ -169,7 +169,7 @@ CONDITION_REASONS = {
         "`Finished` is false, `Exported` and `Succeeded` are unknown: the task has no end yet."
     ),
     ConditionReason.RECORDED: "`Recorded` is true.",
-    ConditionReason.HISTORY_UNAVAILABLE: "`Recorded` is false: the history is full, read-only or gone.",
+    ConditionReason.HISTORY_UNAVAILABLE: "`Recorded` is false: the history is full, read-only, away or gone.",
     ConditionReason.SOURCES_READY: "`SourcesReady` is true.",
     ConditionReason.NODE_SILENT: "`Stalled` is true: the node does not confirm that the worker has ended.",
     ConditionReason.NODE_GONE: "`Stalled` is true: the node does not exist any more.",
