@@ -26,6 +26,10 @@ setup: ## install what the project needs (10 min on a new machine, then 1 s)
 setup-python:
 	@$(PYTHON) -m cluster.setup python
 
+.PHONY: setup-database
+setup-database:
+	@$(PYTHON) -m cluster.setup python database
+
 .PHONY: lock
 lock: setup-python ## compile requirements/*.in to hashed locks again (PACKAGE=name upgrades one, UPGRADE=1 all)
 	@$(PYTHON) scripts/lock.py $(if $(PACKAGE),--package=$(PACKAGE)) $(if $(UPGRADE),--upgrade)
@@ -72,7 +76,7 @@ test-worker: setup-python ## the worker: real processes, a real DuckDB, real sma
 	@$(PYTEST) tests/worker $(ARGS)
 
 .PHONY: test-component
-test-component: setup-python ## history, API and commands: real databases, real servers, real processes
+test-component: setup-database ## history, API and commands: real databases, real servers, real processes
 	@$(PYTEST) tests/component $(ARGS)
 
 .PHONY: test-controlplane

@@ -1,7 +1,8 @@
-"""``python3 -m cluster.setup [python|tools|cluster]``: all set-up, or one part of it.
+"""``python3 -m cluster.setup [python|database|tools|cluster]``: all set-up, or one part of it.
 
-`python` is what lint and unit tests need; `tools` adds helm and promtool; `cluster` adds the node's program
-and the images' ingredients. The slow steps do not depend on each other and run side by side.
+`python` is what lint and unit tests need; `database` adds the PostgreSQL of the history's tests; `tools` adds
+helm and promtool; `cluster` adds the node's program and the images' ingredients. The slow steps do not depend
+on each other and run side by side.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def programs(report: Say) -> None:
 
 PARTS: dict[str, tuple[Step, ...]] = {
     "python": (environment.install,),
+    "database": (debian.install_database,),
     "tools": (tools.install_helm, tools.install_promtool),
     "cluster": (programs, image_ingredients),
 }
@@ -46,7 +48,7 @@ def set_up(parts: Sequence[str], report: Say = say) -> None:
         HarnessError: a step failed; the message has a paragraph for each that did.
     """
     complete_path()
-    if set(parts) != {"python"}:
+    if not set(parts) <= {"python", "database"}:
         debian.install(report)
     with ThreadPoolExecutor(8) as pool:
         running = [pool.submit(step, report) for part in parts for step in PARTS[part]]

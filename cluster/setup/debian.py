@@ -1,4 +1,4 @@
-"""Debian's packages that the node and the image builds need."""
+"""Debian's packages that the node, the image builds and the tests need."""
 
 import os
 import shutil
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cluster.harness.binary import Say
+from cluster.harness.binary import Say, locked
 from cluster.harness.commands import run, succeeds
 from cluster.harness.errors import CommandError, PrerequisiteError
+from cluster.harness.layout import BUILD
 
+DATABASE = "postgresql"
 # The program that shows that a package is there, whoever installed it.
 PACKAGES = {
     "buildah": "buildah",
@@ -25,6 +27,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "npm": "npm",
     "openssl": "openssl",
+    DATABASE: "pg_ctlcluster",
     "runc": "runc",
     "util-linux": "nsenter",
 }
@@ -37,12 +40,24 @@ def missing() -> list[str]:
 
 
 def install(report: Say) -> None:
-    """Installs what is missing.
+    """Installs what is missing of all packages.
 
     Raises:
         PrerequisiteError: something is missing, and it cannot be installed here.
     """
-    packages = missing()
+    # Two set-ups may run at a time, and Debian's package manager waits for nobody.
+    with locked(BUILD / "debian.lock"):
+        install_these(missing(), report)
+
+
+def install_database(report: Say) -> None:
+    """The same for the one package that the tests of the history need."""
+    with locked(BUILD / "debian.lock"):
+        install_these([name for name in missing() if name == DATABASE], report)
+
+
+def install_these(packages: list[str], report: Say) -> None:
+    """Installs packages, as root."""
     if not packages:
         return
     names = " ".join(packages)

@@ -15,8 +15,8 @@ there.
     │   ├── TooManyRequests     429: come back after ``retry_after`` seconds
     │   └── Unavailable         no answer, a time-out, or 5xx: nobody knows whether a write took effect
     ├── StoreError              the history
-    │   ├── StoreRefused        it cannot live here: a network file system, an SQLite that is too old
-    │   ├── StoreUnavailable    it cannot be read or written now: full, read-only, locked, gone
+    │   ├── StoreRefused        it cannot live here: a network file system, a database that is too old
+    │   ├── StoreUnavailable    it cannot be read or written now: full, read-only, locked, away, gone
     │   ├── StoreTooSlow        a question took longer than it may: ask for less, or another order
     │   ├── StoreCorrupt        its file is damaged
     │   └── StoreSchemaTooNew   a newer release has written it
@@ -102,7 +102,7 @@ class StoreRefused(StoreError):
 
 class StoreUnavailable(StoreError):
     """The history cannot be read or written now; ``fault`` is ``Full``, ``ReadOnly``, ``Locked``, ``Busy``,
-    ``Io``, ``Outdated`` or ``Closed``."""
+    ``Io``, ``Outdated``, ``Away`` (the server is not to be reached) or ``Closed``."""
 
     def __init__(self, message: str, fault: str = "Io") -> None:
         super().__init__(message)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from querytask.adapters.store import AuditRecord, KeyRecord, Store, open_history
+from querytask.adapters.store import AuditRecord, KeyRecord, Store
 from querytask.adapters.store.api_tables import AT_ONCE, AUDIT_KEPT
-from querytask.adapters.store.sqlite import FILE_NAME
 from tests.component.store.builders import T0, at
-from tests.controlplane.kit.history import History
+from tests.component.store.databases import Database
 
 DAY = 86_400
 
@@ -38,15 +37,20 @@ def audit(number: int, moment: dt.datetime = T0) -> AuditRecord:
 
 
 @pytest.fixture
-async def beside(history: Store, directory: Path) -> AsyncIterator[Store]:
+async def beside(history: Store, database: Database) -> AsyncIterator[Store]:
     """The history as the API opens it, while the operator has it open."""
-    store = await open_history(directory, migrating=False)
+    store = await database.open(migrating=False)
     yield store
     await store.close()
 
 
-def rows(directory: Path, table: str) -> list[dict[str, object]]:
-    return History(directory)._rows(f"SELECT * FROM {table}")
+def rows(database: Database, table: str) -> list[dict[str, object]]:
+    engine = database.reading()
+    try:
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(sa.text(f"SELECT * FROM {table}")).mappings()]
+    finally:
+        engine.dispose()
 
 
 async def test_a_key_is_taken_once(beside: Store) -> None:
@@ -90,28 +94,27 @@ async def test_a_key_whose_time_is_over_is_free(beside: Store) -> None:
     assert await beside.api.claim(again, at(2 * DAY)) == again
 
 
-async def test_keys_go_when_their_time_is_over(beside: Store, directory: Path) -> None:
+async def test_keys_go_when_their_time_is_over(beside: Store, database: Database) -> None:
     """With the next one."""
     await beside.api.claim(key(1), T0)
     await beside.api.claim(key(2, expires_at=at(3 * DAY)), at(DAY))
 
-    assert [row["id"] for row in rows(directory, "api_keys")] == ["key-2"]
+    assert [row["id"] for row in rows(database, "api_keys")] == ["key-2"]
 
 
-async def test_who_has_written_is_known_for_a_time(beside: Store, directory: Path) -> None:
+async def test_who_has_written_is_known_for_a_time(beside: Store, database: Database) -> None:
     """Then it goes with the next write."""
     await beside.api.note(audit(1))
     await beside.api.note(audit(2, T0 + AUDIT_KEPT))
-    assert [row["uid"] for row in rows(directory, "api_audit")] == ["uid-1", "uid-2"]
+    assert [row["uid"] for row in rows(database, "api_audit")] == ["uid-1", "uid-2"]
     await beside.api.note(audit(3, T0 + AUDIT_KEPT + dt.timedelta(milliseconds=1)))
 
-    found = rows(directory, "api_audit")
+    found = rows(database, "api_audit")
 
     assert [row["uid"] for row in found] == ["uid-2", "uid-3"]
     assert (found[0]["principal"], found[0]["verb"]) == ("alice", "cancel")
 
 
-async def test_the_tables_are_there_for_both(directory: Path) -> None:
-    """The operator has made them; the file is one."""
-    assert (directory / FILE_NAME).exists()
-    assert rows(directory, "api_keys") == rows(directory, "api_audit") == []
+async def test_the_tables_are_there_for_both(database: Database) -> None:
+    """The operator has made them; the history is one."""
+    assert rows(database, "api_keys") == rows(database, "api_audit") == []

@@ -19,6 +19,12 @@ from querytask.adapters.store import Backups, Store, backup, backups, open_histo
 from tests.component.store.builders import at, step, task
 
 
+@pytest.fixture(scope="session")
+def dialect() -> str:
+    """A copy of a file; PostgreSQL has tools of its own."""
+    return "sqlite"
+
+
 async def filled(history: Store, number: int, prefix: str = "uid") -> None:
     """Tasks enough for a copy of several steps."""
     await asyncio.gather(

@@ -52,6 +52,12 @@ ROOTS = [
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
 
 
+@pytest.fixture(scope="session")
+def dialect() -> str:
+    """Files and volumes; ``test_postgresql_faults`` has the server's part."""
+    return "sqlite"
+
+
 def test_a_killed_writer_loses_no_row_that_it_had_answered_for(directory: Path) -> None:
     """SIGKILL in the middle of commits, again and again on the same file: every row that ``record`` had
     come back with is there, whole."""

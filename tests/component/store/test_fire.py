@@ -30,6 +30,12 @@ from tests.component.store.test_faults import ENVIRONMENT, damage
 LOGS = ("-wal", "-shm")
 
 
+@pytest.fixture(scope="session")
+def dialect() -> str:
+    """Files, their logs and their locks; ``test_postgresql_fire`` has the server's part."""
+    return "sqlite"
+
+
 async def uids(directory: Path) -> set[str]:
     """Every task that the history holds, which must be whole."""
     history = await open_history(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +16,25 @@ from querytask import errors
 from querytask.adapters.store import migrate, open_history, placing, schema, sqlite
 from querytask.core import sql_text
 from tests.component.store.builders import task
+from tests.component.store.databases import Database, Postgresql
 
 REVISIONS = [script.revision for script in reversed(list(migrate.scripts().walk_revisions()))]
 
 
 def of_the_code(name: str | None, kind: str, parents: object) -> bool:
-    """Whether a comparison looks at it: the tables behind the index of words are SQLite's own."""
+    """Whether a comparison looks at it: the tables of the index of words are each database's own."""
     return kind != "table" or not str(name).startswith("task_words")
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = sqlite.writing(tmp_path / sqlite.FILE_NAME, 5, create=True)
+def engine(blank: Database) -> Iterator[sa.Engine]:
+    engine = blank.writing()
     yield engine
     engine.dispose()
+
+
+SQLITE = pytest.mark.parametrize("dialect", ["sqlite"])
+"""There is no PostgreSQL of an older schema; what it has now, is compared below."""
 
 
 def test_the_newest_migration_is_named_in_the_schema() -> None:
@@ -52,6 +58,7 @@ def test_every_revision_comes_forward(engine: sa.Engine, start: str | None) -> N
             assert compare_metadata(context, schema.tables) == []
 
 
+@SQLITE
 def test_partial_indexes_have_the_conditions_of_the_code(engine: sa.Engine, tmp_path: Path) -> None:
     """The comparison above does not look at conditions, which decide whether the planner uses an index."""
 
@@ -74,6 +81,7 @@ def test_partial_indexes_have_the_conditions_of_the_code(engine: sa.Engine, tmp_
     assert len(migrated) == 6
 
 
+@SQLITE
 def test_what_only_sqlite_has_is_as_in_the_code(engine: sa.Engine, tmp_path: Path) -> None:
     """The index of words, its triggers, and the order of every index's columns."""
 
@@ -122,6 +130,35 @@ def old_history(connection: sa.Connection) -> None:
     connection.exec_driver_sql(exported)
 
 
+DEFINITIONS = """
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+UNION ALL SELECT concat_ws(' ', table_name, column_name, data_type, character_maximum_length, collation_name,
+    is_nullable, column_default) FROM information_schema.columns WHERE table_schema = 'public'
+"""
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_what_postgresql_has_is_as_in_the_code(engine: sa.Engine, url: str) -> None:
+    """Every index with its columns and its condition, every key, and of every column its type, its default
+    and that its text compares as its bytes do."""
+
+    def found(connection: sa.Connection) -> set[str]:
+        rows = connection.exec_driver_sql(DEFINITIONS).scalars()
+        return {row for row in rows if "alembic_version" not in row}
+
+    with engine.connect() as connection, connection.begin():
+        schema.tables.create_all(connection)
+        in_code = found(connection)
+    with Postgresql(url).writing().connect() as connection, connection.begin():
+        assert found(connection) == in_code
+    texts = [line for line in in_code if " text " in line or " character varying " in line]
+    assert len(texts) > 50
+    assert all(" C " in line for line in texts), texts
+
+
+@SQLITE
 def test_tasks_of_the_first_schema_can_be_listed(engine: sa.Engine) -> None:
     """They are placed, numbered and indexed as if this release had written them."""
     with engine.connect() as connection, connection.begin():
@@ -159,38 +196,55 @@ def test_a_migration_that_breaks_off_leaves_nothing(engine: sa.Engine) -> None:
             migrate.migrate(connection)
 
 
-async def test_a_newer_schema_is_refused(directory: Path) -> None:
-    """With what to do; the file is left as it is."""
-    engine = sqlite.writing(directory / sqlite.FILE_NAME, 5)
+async def test_a_newer_schema_is_refused(blank: Database) -> None:
+    """With what to do; the database is left as it is."""
+    await (await blank.open()).close()
+    engine = blank.writing()
     with engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(
         errors.StoreSchemaTooNew, match=r"9999, newer than .* install the release that wrote it"
     ):
-        await open_history(directory)
+        await blank.open()
     with pytest.raises(errors.StoreSchemaTooNew):
-        await open_history(directory, migrating=False)
+        await blank.open(migrating=False)
     with engine.connect() as connection, connection.begin():
         assert migrate.revision(connection) == "9999"
     engine.dispose()
 
 
-async def test_who_does_not_migrate_waits_for_who_does(tmp_path: Path) -> None:
-    """A process beside the operator never makes or changes the schema."""
+async def test_who_does_not_migrate_makes_no_file(tmp_path: Path) -> None:
+    """Where there is none."""
     with pytest.raises(errors.StoreUnavailable):
         await open_history(tmp_path, migrating=False)
     assert os.listdir(tmp_path) == []
-    sqlite.writing(tmp_path / sqlite.FILE_NAME, 5, create=True).connect().close()
+
+
+async def test_who_does_not_migrate_waits_for_who_does(blank: Database) -> None:
+    """A process beside the operator never makes or changes the schema."""
+    engine = blank.writing()
+    engine.connect().close()
     with pytest.raises(errors.StoreUnavailable, match="has to start first") as caught:
-        await open_history(tmp_path, migrating=False)
+        await blank.open(migrating=False)
     assert caught.value.fault == "Outdated"
+    with engine.connect() as connection, connection.begin():
+        assert sa.inspect(connection).get_table_names() == []
+    engine.dispose()
 
 
-async def test_rows_survive_the_next_start(tmp_path: Path) -> None:
+async def test_starts_at_one_time_migrate_once(blank: Database) -> None:
+    """The others wait, and find the schema as it should be."""
+    stores = await asyncio.gather(*[blank.open() for _ in range(4)])
+    assert (await stores[0].record(task())).task == (await stores[3].record(task())).task
+    for store in stores:
+        await store.close()
+
+
+async def test_rows_survive_the_next_start(blank: Database) -> None:
     """Opening what is there keeps it."""
-    history = await open_history(tmp_path)
+    history = await blank.open()
     stored = await history.record(task())
     await history.close()
-    again = await open_history(tmp_path)
+    again = await blank.open()
     assert await again.get("uid-1") == stored
     await again.close()

@@ -27,6 +27,12 @@ sys.stdin.readline()
 """
 
 
+@pytest.fixture(scope="session")
+def dialect() -> str:
+    """File systems, and a lock on a directory."""
+    return "sqlite"
+
+
 @pytest.mark.parametrize(
     ("kind", "refused"),
     [

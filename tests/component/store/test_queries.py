@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from querytask.adapters.store import PhaseFigures, Store, TaskKey, queries, rows, sqlite
+from querytask.adapters.store import PhaseFigures, Store, TaskKey, queries, rows
 from querytask.adapters.store.schema import queries as texts
 from querytask.adapters.store.schema import tasks, transitions
 from querytask.core.collection_facts import TaskState
 from querytask.names import DELETED, ExportState, Phase
 from tests.component.store.builders import Clock, at, export, step, task
+from tests.component.store.databases import Database
 
 
 def key(uid: str, name: str | None = None) -> TaskKey:
@@ -159,11 +159,12 @@ QUESTIONS: dict[str, Callable[[sa.Connection], Any]] = {
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_no_question_reads_a_whole_table(history: Store, directory: Path, name: str) -> None:
+@pytest.mark.parametrize("dialect", ["sqlite"])  # the other planner is asked in ``test_postgresql_plans``
+async def test_no_question_reads_a_whole_table(history: Store, database: Database, name: str) -> None:
     """The planner searches an index, or walks the one that was made for the question; nothing is sorted
     that could grow."""
     await history.record(task("uid-1", phase=Phase.SUCCEEDED), None, export())
-    engine = sqlite.reading(directory / sqlite.FILE_NAME, 1, 1)
+    engine = database.reading()
     asked: list[tuple[str, Any]] = []
     sa.event.listen(
         engine, "before_cursor_execute", lambda c, cur, text, parameters, *_: asked.append((text, parameters))
@@ -187,9 +188,9 @@ async def test_no_question_reads_a_whole_table(history: Store, directory: Path, 
     assert whole == allowed.get(name, [])
 
 
-async def test_figures_for_a_scrape_are_quick(history: Store, directory: Path) -> None:
+async def test_figures_for_a_scrape_are_quick(history: Store, database: Database) -> None:
     """At 10,000 objects the metrics take milliseconds; the bound leaves room for a busy machine."""
-    fill(directory, 10_000)
+    fill(database, 10_000)
     started = time.monotonic()
     found = await history.phases()
     took = time.monotonic() - started
@@ -197,9 +198,9 @@ async def test_figures_for_a_scrape_are_quick(history: Store, directory: Path) -
     assert took < 0.25
 
 
-def fill(directory: Path, number: int) -> None:
+def fill(database: Database, number: int) -> None:
     """Put that many finished tasks into the history, past the writer: one by one would take too long here."""
-    engine = sqlite.writing(directory / sqlite.FILE_NAME, 5)
+    engine = database.writing()
     row = rows.of_task(task(phase=Phase.SUCCEEDED, phase_since=at(0), completed_at=at(0)))
     told = rows.of_transition(step())
     uids = [f"uid-{index}" for index in range(number)]

@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from querytask import errors
-from querytask.adapters.store import sqlite
 from querytask.adapters.store.readers import Readers
+from tests.component.store.databases import Database
 
 LISTS = 2
 
 
 @pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Callable[[float], Readers]]:
+async def made(database: Database) -> AsyncIterator[Callable[[float], Readers]]:
     """Makes readers whose lists wait that long for their turn."""
-    path = tmp_path / "history.db"
-    path.touch()
     all_of_them = []
 
     def make(patience: float) -> Readers:
-        all_of_them.append(Readers(sqlite.reading(path, 1.0, 1 + LISTS), path, 1, LISTS, patience))
+        all_of_them.append(Readers(database.reading(1 + LISTS), database.where, 1, LISTS, patience))
         return all_of_them[-1]
 
     yield make

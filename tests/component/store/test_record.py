@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import math
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from querytask import errors
-from querytask.adapters.store import CancelRecord, Store, TaskRecord, open_history
+from querytask.adapters.store import CancelRecord, Store, TaskRecord
 from querytask.adapters.store.records import METADATA_BYTES
 from querytask.names import DELETED, CancelStep, ExportState, Phase
 from querytask_worker.contract import Error
 from tests.component.store.builders import Clock, at, attempt, export, result, step, task
+from tests.component.store.databases import Database
 
 EVERYTHING = task(
     owner="data-team",
@@ -234,18 +234,19 @@ async def test_metadata_is_bounded(history: Store) -> None:
     text=st.text(max_size=200) | st.just("NUL \0 and \ud800 half a character"),
     number=st.floats() | st.integers(-(2**70), 2**70),
 )
-def test_any_text_and_number_can_be_written(directory: Path, text: str, number: float) -> None:
+def test_any_text_and_number_can_be_written(database: Database, text: str, number: float) -> None:
     """Whatever people and workers write lands in the row: NUL bytes, any script, half characters, NaN."""
 
     async def write() -> None:
-        history = await open_history(directory, Clock())
+        history = await database.open(Clock())
         try:
             uid = uuid.uuid4().hex
             fields: dict[str, Any] = {"sql": text, "message": text, "metadata": {"labels": text[:50]}}
             stored = await history.record(task(uid, **fields, statistics={"n": number}))
             read = await history.get(uid)
             assert read is not None
-            assert read.task.message == text.encode("utf-8", "replace").decode()
+            nul = "\ufffd" if database.dialect == "postgresql" else "\0"
+            assert read.task.message == text.encode("utf-8", "replace").decode().replace("\0", nul)
             assert read.sql_hash == stored.sql_hash
             kept = read.task.statistics["n"]
             assert kept == number or (kept is None and not math.isfinite(number))
@@ -253,6 +254,16 @@ def test_any_text_and_number_can_be_written(directory: Path, text: str, number: 
             await history.close()
 
     asyncio.run(write())
+
+
+async def test_a_text_with_nul_is_told_again_without_effect(history: Store) -> None:
+    """Also where the database has no place for one."""
+    error = Error("SqlError", "a\0b", "User", "1:8", traceback="\0")
+    told = task(sql="SELECT '\0'", message="\0", error=error, metadata={"labels": {"a": "\0"}})
+    arguments = (told, attempt(message="\0"), export(), [step(reason="a\0"), step(reason="a\0", message="b")])
+    first = await history.record(*arguments)
+    assert await history.record(*arguments) == first == await history.get("uid-1")
+    assert len(await history.transitions("uid-1")) == 1
 
 
 async def test_a_number_over_64_bits_is_refused(history: Store) -> None:

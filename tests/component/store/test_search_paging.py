@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from querytask.adapters.store import Store, TaskSummary, open_history, placing, schema, search, sqlite, steps
+from querytask.adapters.store import Store, TaskSummary, placing, schema, search, steps
 from querytask.adapters.store.records import GONE
 from querytask.adapters.store.schema import tasks
 from querytask.core.listing import Order, Page, PageRequest, TaskFilter
 from querytask.names import DELETED, ExportState, Phase
 from tests.component.store.builders import at, export, task
+from tests.component.store.databases import Database, Postgresql, Sqlite
 
 FILTERS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -106,8 +106,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
-    engine = sqlite.writing(tmp_path_factory.mktemp("paging") / "history.db", 5, create=True)
+def engine(dialect: str, request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
+    if dialect == "sqlite":
+        folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        place: Database = Sqlite(folders.mktemp("paging"))
+    else:
+        server = request.getfixturevalue("server")
+        place = Postgresql(server.url(server.create()))
+    engine = place.writing()
     with engine.connect() as connection, connection.begin():
         schema.tables.create_all(connection)
     yield engine
@@ -158,9 +164,9 @@ def test_each_comes_once(engine: sa.Engine, order: Order, name: str, seed: int, 
 
 
 @pytest.mark.parametrize("order", Order)
-async def test_pages_beside_a_busy_writer(directory: Path, order: Order) -> None:
+async def test_pages_beside_a_busy_writer(database: Database, order: Order) -> None:
     """The same through the store itself, with its own writer and readers at work at the same time."""
-    history = await open_history(directory)
+    history = await database.open()
     stable = [f"stable-{number:02}" for number in range(30)]
     for uid in stable:
         await history.record(task(uid))

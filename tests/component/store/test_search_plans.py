@@ -13,14 +13,12 @@ import sqlalchemy as sa
 from querytask import errors
 from querytask.adapters.store import (
     Store,
-    open_history,
     placing,
     rows,
     search,
     search_cursor,
     search_filter,
     search_path,
-    sqlite,
     steps,
 )
 from querytask.adapters.store.schema import queries as texts
@@ -29,6 +27,7 @@ from querytask.adapters.store.search_cursor import Cursor
 from querytask.core.listing import Order, PageRequest, TaskFilter
 from querytask.names import ExportState, Phase
 from tests.component.store.builders import at, task
+from tests.component.store.databases import Database, Sqlite
 
 CREATED = {"created_since": at(1), "created_until": at(90)}
 FINISHED = {"finished_since": at(1), "finished_until": at(90)}
@@ -83,7 +82,7 @@ class Asked:
 
 @pytest.fixture
 def asked(directory: Path) -> Iterator[Asked]:
-    engine = sqlite.writing(directory / sqlite.FILE_NAME, 5)
+    engine = Sqlite(directory).writing()
     with engine.connect() as connection, connection.begin():
         for number in range(5):
             told = task(f"{number}", Phase.FAILED, owner="ada", sql="SELECT late FROM flights")
@@ -197,36 +196,36 @@ def test_few_rows_are_gathered(asked: Asked, order: Order, fields: dict[str, Any
     assert not any(line.startswith("SCAN tasks") for line in plans)
 
 
-async def test_many_rows_are_walked(directory: Path, history: Store) -> None:
+async def test_many_rows_are_walked(database: Database, history: Store) -> None:
     """Beyond that the order is walked and each row checked: the answer is the same."""
     number = 2 * search_path.FEW + 10
-    fill(directory, number)
+    fill(database, number)
     wanted = TaskFilter(namespace="analytics", owner="ada", phases=frozenset({Phase.FAILED}))
     found = await history.search(wanted, PageRequest(order=Order.UPDATED, limit=3))
     assert [item.uid for item in found.items] == [f"uid-{number - index:05}" for index in (1, 3, 5)]
     assert await history.count(wanted) == number // 2
 
 
-async def test_a_list_that_takes_too_long_is_ended(directory: Path) -> None:
+async def test_a_list_that_takes_too_long_is_ended(database: Database) -> None:
     """It says what to do; the reader is free for the next one, which answers."""
-    fill(directory, 2 * search_path.FEW + 10)
+    fill(database, 2 * search_path.FEW + 10)
     slow = TaskFilter(namespace="analytics", owner="ada", phases=frozenset({Phase.CANCELLED}))
-    impatient = await open_history(directory, search_seconds=0)
+    impatient = await database.open(search_seconds=0)
     with pytest.raises(errors.StoreTooSlow, match="within 0 s, and this pair of filter and order"):
         await impatient.search(slow, PageRequest(order=Order.UPDATED))
     with pytest.raises(errors.StoreTooSlow):
         await impatient.count(TaskFilter(namespace="analytics"))
     assert (await impatient.get("uid-00001")) is not None
     await impatient.close()
-    patient = await open_history(directory)
+    patient = await database.open()
     assert (await patient.search(slow, PageRequest(order=Order.UPDATED))).items == ()
     await patient.close()
 
 
-def fill(directory: Path, number: int) -> None:
+def fill(database: Database, number: int) -> None:
     """That many tasks: one half of an owner's, which failed, and one half of another's, which were
     cancelled."""
-    engine = sqlite.writing(directory / sqlite.FILE_NAME, 5)
+    engine = database.writing()
     row = rows.of_task(task(phase=Phase.FAILED, owner="ada", phase_since=at(0), completed_at=at(0)))
     several = [
         row
@@ -238,5 +237,7 @@ def fill(directory: Path, number: int) -> None:
         connection.execute(sa.insert(texts), rows.of_text("SELECT 1"))
         connection.execute(sa.insert(tasks), several)
         placing.next_version(connection, "analytics")
-        connection.exec_driver_sql("UPDATE versions SET version = ?", (number,))
+        connection.execute(sa.update(versions).values(version=number))
+        if database.dialect == "postgresql":
+            connection.execute(sa.text("ANALYZE")).close()
     engine.dispose()

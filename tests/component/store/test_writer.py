@@ -6,16 +6,16 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from querytask import errors
-from querytask.adapters.store import Store, open_history, sqlite, steps
+from querytask.adapters.store import Store, steps
 from querytask.adapters.store.writer import Writer
 from querytask.names import Phase
 from tests.component.store.builders import T0, step, task
+from tests.component.store.databases import Database
 
 
 class Transactions:
@@ -34,13 +34,13 @@ class Transactions:
 
 
 @pytest.fixture
-def engine(directory: Path) -> sa.Engine:
-    return sqlite.writing(directory / sqlite.FILE_NAME, 5)
+def engine(database: Database) -> sa.Engine:
+    return database.writing()
 
 
 @pytest.fixture
-def writer(engine: sa.Engine, directory: Path) -> Iterator[Writer]:
-    writer = Writer(engine, directory / sqlite.FILE_NAME)
+def writer(engine: sa.Engine, database: Database) -> Iterator[Writer]:
+    writer = Writer(engine, database.where)
     yield writer
     writer.close()
 
@@ -74,14 +74,14 @@ def outcomes(futures: list[Future]) -> list[BaseException | None]:
 def test_what_gathers_shares_a_flush(writer: Writer, engine: sa.Engine) -> None:
     """Fifty that wait at one time are durable after one commit."""
     release = held(writer)
-    futures = [writer.submit(write(f"uid-{number}")) for number in range(50)]
+    futures = [writer.submit(lambda connection: steps.beat(connection, T0)) for _ in range(50)]
     counted = Transactions(engine)
     release.set()
     assert outcomes(futures) == [None] * 50
     assert counted.committed < 10
 
 
-def test_a_bad_item_harms_no_other(writer: Writer, directory: Path) -> None:
+def test_a_bad_item_harms_no_other(writer: Writer) -> None:
     """It alone fails, and leaves nothing behind; the others of its transaction are written all the same."""
     release = held(writer)
     futures = [writer.submit(write("first")), writer.submit(refuse), writer.submit(write("last"))]
@@ -114,9 +114,9 @@ def test_an_item_that_was_given_up_is_left_out(writer: Writer) -> None:
     assert ran == []
 
 
-def test_close_finishes_what_came_in(directory: Path) -> None:
+def test_close_finishes_what_came_in(database: Database) -> None:
     """And then takes no more, with a sentence."""
-    writer = Writer(sqlite.writing(directory / sqlite.FILE_NAME, 5), directory / sqlite.FILE_NAME)
+    writer = Writer(database.writing(), database.where)
     release = held(writer)
     future = writer.submit(write("last"))
     release.set()
@@ -158,9 +158,9 @@ async def test_a_caller_that_goes_away_harms_nobody(history: Store) -> None:
         await going
 
 
-async def test_a_closed_history_says_so(directory: Path) -> None:
+async def test_a_closed_history_says_so(database: Database) -> None:
     """Reads and writes alike, however late they come."""
-    history = await open_history(directory)
+    history = await database.open()
     await history.close()
     await history.close()
     for call in (history.get("a"), history.record(task())):

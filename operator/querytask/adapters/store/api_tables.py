@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from querytask.adapters.store.columns import Moment, Words, to_millisecond
+from querytask.adapters.store.columns import DIGEST, Moment, Words, to_millisecond
 from querytask.adapters.store.schema import tables
 
 AUDIT_KEPT = dt.timedelta(days=90)
@@ -29,8 +29,8 @@ AT_ONCE = 100
 keys = sa.Table(
     "api_keys",
     tables,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("request", sa.String(64), nullable=False),
+    sa.Column("id", DIGEST, primary_key=True),
+    sa.Column("request", DIGEST, nullable=False),
     sa.Column("name", Words, nullable=False),
     sa.Column("uid", Words),
     sa.Column("created_at", Moment, nullable=False),

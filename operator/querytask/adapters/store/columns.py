@@ -2,7 +2,8 @@
 
 A time is a number of milliseconds since 1970 in UTC: eight bytes, ordered as the times are, so that a range
 of times is a range of an index, on every database alike; and no text format has to be trusted. Text drops
-lone surrogates, which JSON lets in and UTF-8 does not.
+lone surrogates, which JSON lets in and UTF-8 does not; PostgreSQL's also NUL, which it has no place for. Text
+compares as its bytes do, on both: the order of a list depends on no locale, nor does an index.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
+_BYTEWISE = sa.TEXT(collation="C")
 
 
 def millis(moment: dt.datetime) -> int:
@@ -60,8 +62,18 @@ class Words(sa.types.TypeDecorator[str]):
     impl = sa.Text
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return _BYTEWISE if dialect.name == "postgresql" else dialect.type_descriptor(sa.Text())
+
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else clean(str(value))
+        if value is None:
+            return None
+        text = clean(str(value))
+        return without_nul(text) if dialect.name == "postgresql" else text
+
+
+DIGEST = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
+"""A SHA-256 in hexadecimal."""
 
 
 class Json(sa.types.TypeDecorator[Any]):
@@ -70,7 +82,11 @@ class Json(sa.types.TypeDecorator[Any]):
     impl = sa.Text
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return _BYTEWISE if dialect.name == "postgresql" else dialect.type_descriptor(sa.Text())
+
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        # A NUL stands escaped in JSON: such text is no harm to any database.
         return None if value is None else clean(json_text(value))
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
@@ -108,3 +124,8 @@ def _finite(value: Any) -> Any:
 def clean(text: str) -> str:
     """``text`` with a question mark for each lone surrogate."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def without_nul(text: str) -> str:
+    """``text`` with the sign for what cannot be shown in place of each NUL."""
+    return text.replace("\0", "\ufffd")

@@ -14,6 +14,11 @@ from pathlib import Path
 from sqlalchemy import exc
 
 from querytask import errors
+from querytask.adapters.store import postgresql_failures
+from querytask.adapters.store.address import Address
+
+Where = Path | Address
+"""A file of SQLite's, or a database on a PostgreSQL server."""
 
 SCARCE_BYTES = 256 * 1024
 """With less than this free, a failed write is put down to the full volume: not every step of SQLite tells
@@ -28,39 +33,49 @@ _SENTENCES = {
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translated(where: Where) -> Iterator[None]:
     """Raise errors of the database library as ``StoreError``s; everything else passes."""
     try:
         yield
     except exc.SQLAlchemyError as error:
-        raise translate(error, path) from error
+        raise translate(error, where) from error
     except OverflowError as error:
-        raise errors.StoreError(f"{path} takes no number over 64 bits: {error}") from error
+        raise errors.StoreError(f"{where} takes no number over 64 bits: {error}") from error
 
 
 @contextlib.contextmanager
 def too_slow(seconds: float) -> Iterator[None]:
-    """Raise ``StoreTooSlow`` where SQLite was interrupted: a question has had its time."""
+    """Raise ``StoreTooSlow`` where the database was interrupted: a question has had its time."""
     try:
         yield
     except exc.OperationalError as error:
-        if str(getattr(error.orig, "sqlite_errorname", "")) != "SQLITE_INTERRUPT":
+        interrupted = str(getattr(error.orig, "sqlite_errorname", "")) == "SQLITE_INTERRUPT"
+        if not interrupted and getattr(error.orig, "sqlstate", None) != "57014":
             raise
-        raise errors.StoreTooSlow(
-            f"the history must answer within {seconds:g} s, and this pair of filter and order takes longer:"
-            " order by created, or ask for less"
-        ) from error
+        raise late(seconds) from error
 
 
-def busy(path: Path, seconds: float) -> errors.StoreUnavailable:
-    """For a question that has had no turn within its time."""
-    return errors.StoreUnavailable(
-        f"{path} answers other lists, and had no turn for this one within {seconds:g} s: ask again", "Busy"
+def late(seconds: float) -> errors.StoreTooSlow:
+    """For a question that has had its time."""
+    return errors.StoreTooSlow(
+        f"the history must answer within {seconds:g} s, and this pair of filter and order takes longer:"
+        " order by created, or ask for less"
     )
 
 
-def translate(error: exc.SQLAlchemyError, path: Path) -> errors.StoreError:
-    """Our error for ``error``, met while working on the database at ``path``."""
+def busy(where: Where, seconds: float) -> errors.StoreUnavailable:
+    """For a question that has had no turn within its time."""
+    return errors.StoreUnavailable(
+        f"{where} answers other lists, and had no turn for this one within {seconds:g} s: ask again", "Busy"
+    )
+
+
+def translate(error: exc.SQLAlchemyError, where: Where) -> errors.StoreError:
+    """Our error for ``error``, met while working on the database at ``where``."""
+    return _of_file(error, where) if isinstance(where, Path) else postgresql_failures.translate(error, where)
+
+
+def _of_file(error: exc.SQLAlchemyError, path: Path) -> errors.StoreError:
     cause = getattr(error, "orig", None) or error
     code = str(getattr(cause, "sqlite_errorname", ""))
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
@@ -103,6 +118,6 @@ def is_fault(error: BaseException) -> bool:
     return isinstance(error, (errors.StoreUnavailable, errors.StoreCorrupt))
 
 
-def closed(path: Path) -> errors.StoreUnavailable:
+def closed(where: Where) -> errors.StoreUnavailable:
     """For work that comes after ``close``."""
-    return errors.StoreUnavailable(f"{path} is closed", "Closed")
+    return errors.StoreUnavailable(f"{where} is closed", "Closed")

@@ -1,12 +1,10 @@
-"""The ``Store`` on SQLite: puts writer, readers, steps and queries together. The composition root opens it,
-everybody else is given it."""
+"""The ``Store``: puts writer, readers, steps and queries together, on either kind of database. ``opening``
+makes it."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import errno
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -16,21 +14,10 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from querytask import errors
-from querytask.adapters.store import (
-    backup,
-    failures,
-    filesystem,
-    migrate,
-    purge,
-    queries,
-    search,
-    sqlite,
-    steps,
-    witness,
-)
+from querytask.adapters.store import purge, queries, search, steps
 from querytask.adapters.store.api_tables import ApiTables
 from querytask.adapters.store.columns import to_millisecond
-from querytask.adapters.store.interface import Store
+from querytask.adapters.store.database import Database
 from querytask.adapters.store.purge import Purged
 from querytask.adapters.store.readers import Readers
 from querytask.adapters.store.records import (
@@ -56,8 +43,6 @@ from querytask.core.retention import KeptTask
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 5.0
-"""How long a writer waits for another process that holds the file before it says ``Locked``."""
 READERS = 3
 LISTS = 2
 """Lists, counts and figures that are answered at a time, beside the readers."""
@@ -72,73 +57,18 @@ def utc_now() -> Moment:
     return dt.datetime.now(dt.UTC)
 
 
-async def open_history(
-    directory: Path,
-    clock: Callable[[], Moment] = utc_now,
-    *,
-    migrating: bool = True,
-    busy_seconds: float = BUSY_SECONDS,
-    search_seconds: float = SEARCH_SECONDS,
-) -> Store:
-    """Open the history in ``directory``, make it where there is none, and bring it to this release's schema.
-
-    A process beside the operator passes ``migrating=False``: it finds the schema as it should be or is
-    refused. A list that takes longer than ``search_seconds`` raises ``StoreTooSlow``.
-
-    Raises ``StoreRefused`` for a network file system or an SQLite that is too old, ``StoreSchemaTooNew``,
-    ``StoreCorrupt``, and ``StoreUnavailable`` when the directory or the file cannot be read and written.
-    """
-    return await asyncio.to_thread(_open, directory, clock, migrating, busy_seconds, search_seconds)
-
-
-def _open(
-    directory: Path,
-    clock: Callable[[], Moment],
-    migrating: bool,
-    busy_seconds: float,
-    search_seconds: float,
-) -> Store:
-    filesystem.check_local(directory)
-    path = directory / sqlite.FILE_NAME
-    if migrating:
-        _create(path)
-    prepare = migrate.migrate if migrating else migrate.check_current
-    engine = sqlite.writing(path, busy_seconds)
-    with failures.translated(path), engine.connect() as connection, connection.begin():
-        prepare(connection)
-    return SqliteHistory(path, clock, busy_seconds, search_seconds, migrating=migrating)
-
-
-def _create(path: Path) -> None:
-    # Only where there is none: a process that closes any descriptor of a database loses SQLite's locks on it.
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        fault = "Full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "ReadOnly"
-        raise errors.StoreUnavailable(f"{path} must be writable: {error.strerror}", fault) from error
-
-
-class SqliteHistory:
-    """The history in one SQLite file; what each method does, ``Store`` says."""
+class History:
+    """The history in one database; what each method does, ``Store`` says."""
 
     def __init__(
-        self,
-        path: Path,
-        clock: Callable[[], Moment],
-        busy_seconds: float,
-        search_seconds: float,
-        *,
-        migrating: bool,
+        self, database: Database, clock: Callable[[], Moment], search_seconds: float, *, migrating: bool
     ) -> None:
-        self._search_seconds = search_seconds
+        self._database, self._clock, self._search_seconds = database, clock, search_seconds
         self._migrating, self._seen = migrating, -1
         self._damage: errors.StoreCorrupt | None = None
-        self._path, self._clock, self._busy_seconds = path, clock, busy_seconds
-        self._writer = Writer(sqlite.writing(path, busy_seconds), path)
-        engine = sqlite.reading(path, busy_seconds, READERS + LISTS)
-        self._readers = Readers(engine, path, READERS, LISTS)
+        self._writer = Writer(database.writing(), database.where)
+        engine = database.reading(READERS + LISTS)
+        self._readers = Readers(engine, database.where, READERS, LISTS)
         self.api = ApiTables(self._write)
 
     async def record(
@@ -239,26 +169,25 @@ class SqliteHistory:
         return replace(purged, seconds=ended[0] - began[-1])
 
     async def ping(self) -> None:
-        if not self._path.exists():
-            raise errors.StoreUnavailable(f"{self._path} is gone: somebody removed it while it was in use")
+        self._database.check_there()
         if (damage := self._damage or self._readers.damage) is not None:
             raise damage
         now = self._now()
 
         def beat(connection: sa.Connection) -> int:
             steps.beat(connection, now)
-            return witness.steps(connection)
+            return self._database.seen(connection)
 
         seen = await self._write(beat)
         if self._migrating and seen != self._seen:
-            await asyncio.to_thread(witness.write, self._path.parent, seen)
+            await asyncio.to_thread(self._database.note, seen)
             self._seen = seen
 
     async def integrity_check(self) -> None:
-        await self._readers.ask(lambda connection: backup.check(connection, self._path))
+        await self._readers.ask(self._database.check)
 
     async def backup(self, path: Path) -> None:
-        await self._readers.run(lambda: backup.copy(self._path, path, self._busy_seconds))
+        await self._readers.run(lambda: self._database.backup(path))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)

@@ -2,7 +2,8 @@
 library to say what they need.
 
 Every method is safe to repeat. Each raises ``StoreUnavailable`` when the history cannot be read or written
-now, and ``StoreCorrupt`` when its file is damaged; a write that raised has changed nothing.
+now, and ``StoreCorrupt`` when it is damaged. A write that raised has changed nothing; only where the fault is
+``Away`` the server may have committed it and its answer was lost: it is repeated, and comes to the same.
 """
 
 from __future__ import annotations

@@ -42,7 +42,12 @@ _NEXT = {
 
 def _left(kind: str, key: sa.ColumnElement[object], since: sa.ColumnElement[int]) -> sa.Insert:
     stood = sa.select(
-        tasks.c.namespace, sa.bindparam("version"), sa.literal(kind), key, tasks.c.place, since
+        tasks.c.namespace,
+        sa.bindparam("version", type_=sa.BigInteger),
+        sa.literal(kind),
+        key,
+        tasks.c.place,
+        since,
     ).where(tasks.c.uid == sa.bindparam("of_uid"))
     columns = ("namespace", "until_version", "kind", "key", "place", "since_version")
     return sa.insert(moves).from_select([moves.c[name] for name in columns], stood)

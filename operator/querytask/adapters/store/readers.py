@@ -11,13 +11,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from querytask import errors
-from querytask.adapters.store import failures, sqlite
+from querytask.adapters.store import database, failures
 
 T = TypeVar("T")
 
@@ -30,10 +29,15 @@ class Readers:
     somebody else chose. ``engine`` has a connection for each."""
 
     def __init__(
-        self, engine: sa.Engine, path: Path, threads: int, lists: int, patience: float = PATIENCE_SECONDS
+        self,
+        engine: sa.Engine,
+        where: failures.Where,
+        threads: int,
+        lists: int,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._patience = patience
-        self._engine, self._path = engine, path
+        self._engine, self._where = engine, where
         self.damage: errors.StoreCorrupt | None = None
         """What a question has met of a damaged file: it does not mend by itself."""
         self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
@@ -51,12 +55,12 @@ class Readers:
         asked = time.monotonic()
 
         def limited(connection: sa.Connection) -> T:
-            with sqlite.limited(connection, seconds), failures.too_slow(seconds):
+            with database.limited(connection, seconds), failures.too_slow(seconds):
                 return question(connection)
 
         def in_time() -> T:
             if time.monotonic() - asked > self._patience:
-                raise failures.busy(self._path, self._patience)
+                raise failures.busy(self._where, self._patience)
             return self._answer(limited)
 
         return await self._run(self._lists, in_time)
@@ -75,12 +79,12 @@ class Readers:
 
     async def _run(self, pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if pool is None or self._pool is None:
-            raise failures.closed(self._path)
+            raise failures.closed(self._where)
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def _answer(self, question: Callable[[sa.Connection], T]) -> T:
         try:
-            with failures.translated(self._path), self._engine.connect() as connection, connection.begin():
+            with failures.translated(self._where), self._engine.connect() as connection, connection.begin():
                 return question(connection)
         except Exception as error:
             if isinstance(error, errors.StoreCorrupt):

@@ -7,7 +7,7 @@ planner uses a partial index only then.
 
     queries      SQL texts, each once, by their SHA-256
     tasks        one row a task, live and finished
-    task_words   which words stand in the SQL of which task (SQLite's FTS5; kept by triggers)
+    task_words   which words stand in the SQL of which task; each database has its own index of words
     versions     how many changes each namespace has seen
     moves        where tasks stood in the orders that change: a list that began before goes on as it was
     results      columns and first rows of tasks that succeeded: apart, for they are long
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from querytask.adapters.store.columns import Json, Moment, Words
+from querytask.adapters.store.columns import DIGEST, Json, Moment, Words
 from querytask.names import ExportState
 
 HEAD = "0004"
@@ -40,9 +40,9 @@ tables = sa.MetaData(
 queries = sa.Table(
     "queries",
     tables,
-    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("hash", DIGEST, primary_key=True),
     sa.Column("sql", Words, nullable=False),
-    sa.Column("normal_hash", sa.String(64), nullable=False, server_default=""),
+    sa.Column("normal_hash", DIGEST, nullable=False, server_default=""),
 )
 
 tasks = sa.Table(
@@ -80,7 +80,7 @@ tasks = sa.Table(
     sa.Column("error_position", Words),
     sa.Column("error_retryable", sa.Boolean),
     sa.Column("error_traceback", Words),
-    sa.Column("sql_hash", sa.String(64), sa.ForeignKey("queries.hash"), nullable=False),
+    sa.Column("sql_hash", DIGEST, sa.ForeignKey("queries.hash"), nullable=False),
     sa.Column("parameters", Json, nullable=False),
     sa.Column("sources", Json, nullable=False),
     sa.Column("resources", Json, nullable=False),
@@ -164,7 +164,7 @@ exports = sa.Table(
     sa.Column("compression", Words),
     sa.Column("bytes", sa.BigInteger),
     sa.Column("rows", sa.BigInteger),
-    sa.Column("sha256", sa.String(64)),
+    sa.Column("sha256", DIGEST),
     sa.Column("files", Json, nullable=False),
     sa.Column("expires_at", Moment),
     sa.Column("removed_at", Moment),
@@ -249,6 +249,17 @@ WORDS = (
     END""",
 )
 """The index of words, on SQLite: triggers, so that no writer and no cascade can forget it."""
-for _statement in WORDS:
-    _made = sa.DDL(_statement)  # type: ignore[no-untyped-call]
-    sa.event.listen(tables, "after_create", _made.execute_if(dialect="sqlite"))
+WORDS_ON_POSTGRESQL = (
+    """CREATE TABLE task_words (
+    rowid BIGINT NOT NULL CONSTRAINT pk_task_words PRIMARY KEY
+        CONSTRAINT fk_task_words_rowid_tasks REFERENCES tasks (place) ON DELETE CASCADE,
+    words TSVECTOR NOT NULL)""",
+    "CREATE INDEX ix_task_words_words ON task_words USING gin (words)",
+)
+"""The same on PostgreSQL, which cannot split a text into words as SQLite does: ``steps`` fills it, in the
+step that brings a text, and the foreign key lets no purge forget it. The columns are named so that one
+question serves both."""
+for _name, _statements in (("sqlite", WORDS), ("postgresql", WORDS_ON_POSTGRESQL)):
+    for _statement in _statements:
+        _made = sa.DDL(_statement)  # type: ignore[no-untyped-call]
+        sa.event.listen(tables, "after_create", _made.execute_if(dialect=_name))

@@ -14,7 +14,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from querytask.adapters.store import placing, queries, search_cursor, search_filter, search_path, search_rows
+from querytask.adapters.store import (
+    placing,
+    queries,
+    search_cursor,
+    search_filter,
+    search_path,
+    search_rows,
+    search_words,
+)
 from querytask.adapters.store.records import TaskSummary
 from querytask.adapters.store.schema import tasks
 from querytask.adapters.store.search_cursor import Cursor
@@ -71,6 +79,8 @@ def count(connection: sa.Connection, wanted: TaskFilter) -> int:
     if wanted.uids is not None:
         return len(_named(connection, wanted, PageRequest()))
     walked = next((order for order in Order if search_path.is_pair(order, wanted)), None)
+    if connection.dialect.name == "postgresql":
+        walked = Order.CREATED  # whose conditions stand side by side: that planner chooses among them
     if walked is not None:
         arms = search_path.walk(walked, wanted)
     else:
@@ -119,10 +129,14 @@ def _part(
             arms.append(search_path.then(page.order, wanted, seen, changes, narrow))
     beyond = search_path.Beyond(cursor, down)
     parts = [arm.select(arm.key.label("key"), arm.place.label("place"), beyond=beyond) for arm in arms]
-    whole = parts[0] if len(parts) == 1 else sa.union_all(*parts)
     by = [_KEY] if page.order in search_cursor.UNIQUE else [_KEY, _PLACE]
-    ordered = whole.order_by(*[part.desc() if down else part.asc() for part in by])
-    return ordered.limit(page.limit + 1).offset(page.offset)
+    ways = [part.desc() if down else part.asc() for part in by]
+    if len(parts) == 1:
+        return parts[0].order_by(*ways).limit(page.limit + 1).offset(page.offset)
+    if connection.dialect.name == "postgresql":
+        # SQLite walks all arms at once; PostgreSQL does so only where their keys have one type.
+        parts = [part.order_by(*ways).limit(page.offset + page.limit + 1) for part in parts]
+    return sa.union_all(*parts).order_by(*ways).limit(page.limit + 1).offset(page.offset)
 
 
 def _narrowest(connection: sa.Connection, wanted: TaskFilter) -> Kind | None:
@@ -141,11 +155,16 @@ def _named(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> 
         tasks.c.namespace == wanted.namespace, tasks.c.uid.in_(sa.bindparam("uids", expanding=True))
     )
     question = question.with_hint(tasks, f"INDEXED BY {queries.TASKS_KEY}", "sqlite")
-    for kind in search_filter.given(wanted):
-        question = question.where(*search_filter.conditions(kind, wanted, tasks.c))
+    kinds = search_filter.given(wanted)
+    for kind in kinds:
+        if kind is not Kind.TEXT:
+            question = question.where(*search_filter.conditions(kind, wanted, tasks.c))
     found = [
         row for part in _parts(wanted.uids or ()) for row in connection.execute(question, {"uids": part})
     ]
+    if Kind.TEXT in kinds:
+        standing = search_words.standing(connection, wanted.text, [row.place for row in found])
+        found = [row for row in found if row.place in standing]
     found.sort(key=lambda row: (row.key, row.place), reverse=page.descending)
     return [row.place for row in found]
 

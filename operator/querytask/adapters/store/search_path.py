@@ -109,7 +109,7 @@ class Beyond:
         if cursor.order in UNIQUE:
             return arm.key < cursor.key if self.down else arm.key > cursor.key
         here = sa.tuple_(arm.key, arm.place)
-        there = sa.tuple_(sa.literal(cursor.key), sa.literal(cursor.place))
+        there = sa.tuple_(sa.literal(cursor.key, arm.key.type), sa.literal(cursor.place, arm.place.type))
         return here < there if self.down else here > there
 
 

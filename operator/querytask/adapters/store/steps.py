@@ -3,20 +3,20 @@
 
 What is there is read, joined in ``merge`` and written back only where it differs: a step that is told a
 second time writes nothing. This is sound because a history has one writing connection, whose transactions
-exclude all others from their start.
+exclude all others from their start: by SQLite's lock on the file, by an advisory lock on PostgreSQL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from querytask.adapters.store import merge, placing, queries, rows
-from querytask.adapters.store.columns import clean
+from querytask.adapters.store import merge, placing, queries, rows, word_index
+from querytask.adapters.store.columns import clean, without_nul
 from querytask.adapters.store.records import (
     AttemptRecord,
     Ending,
@@ -35,7 +35,9 @@ from querytask.names import DELETED, Phase
 _OF_UID: sa.BindParameter[str] = sa.bindparam("of_uid")
 _INSERT = {table: sa.insert(table) for table in (tasks, results, attempts, exports)}
 _INSERT_NEW = {
-    name: {table: insert(table).on_conflict_do_nothing() for table in (texts, transitions)}
+    name: {
+        table: insert(table).on_conflict_do_nothing().inline() for table in (texts, transitions, heartbeat)
+    }
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 _UPDATE_TASK = sa.update(tasks).where(tasks.c.uid == _OF_UID)
@@ -44,6 +46,10 @@ _UPDATE_EXPORT = sa.update(exports).where(exports.c.uid == _OF_UID)
 _UPDATE_ATTEMPT = sa.update(attempts).where(
     attempts.c.uid == _OF_UID, attempts.c.attempt == sa.bindparam("of_attempt")
 )
+
+_WITHIN = frozenset({"task", "attempt", "export", "cancel", "error"})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Step:
 
 def record(connection: sa.Connection, step: Step, now: Moment) -> StoredTask:
     """Write ``step`` and return the rows as they then stand."""
+    if connection.dialect.name == "postgresql":
+        step = _without_nul(step)
     old = queries.task(connection, step.task.uid)
     new = _joined(old, step, now)
     if old is None:
@@ -122,7 +130,22 @@ def correct_expiry(connection: sa.Connection, uid: str, expires_at: Moment) -> N
 def beat(connection: sa.Connection, now: Moment) -> None:
     """Overwrite the heartbeat."""
     if connection.execute(sa.update(heartbeat).values(at=now)).rowcount == 0:
-        connection.execute(sa.insert(heartbeat).values(id=1, at=now))
+        _insert_new(connection, heartbeat, {"id": 1, "at": now})
+
+
+def _without_nul(record: T) -> T:
+    """``record`` as PostgreSQL will hold it, so that what is told again is found to be the same. Within JSON
+    a NUL stands escaped, and stays."""
+    changed: dict[str, Any] = {}
+    for item in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, item.name)
+        if isinstance(value, str) and "\0" in value:
+            changed[item.name] = without_nul(value)
+        elif item.name in _WITHIN and is_dataclass(value):
+            changed[item.name] = _without_nul(value)
+        elif item.name == "transitions":
+            changed[item.name] = tuple(_without_nul(told) for told in value)
+    return replace(record, **changed) if changed else record  # type: ignore[type-var]
 
 
 def _joined(old: StoredTask | None, step: Step, now: Moment) -> StoredTask:
@@ -182,6 +205,7 @@ def _insert_task(connection: sa.Connection, new: StoredTask, now: Moment) -> Sto
     place = placing.next_place(connection, new.task.created_at)
     version = placing.next_version(connection, new.task.namespace)
     connection.execute(_INSERT[tasks], row | {"place": place, "version": version, "moved": version})
+    word_index.fill(connection, new.task.uid, new.task.sql)
     return replace(new, version=version)
 
 
@@ -197,6 +221,8 @@ def _update_task(connection: sa.Connection, old: StoredTask, new: StoredTask, no
     connection.execute(
         _UPDATE_TASK, changes | {"version": version, "updated_at": now, "of_uid": new.task.uid}
     )
+    if new.sql_hash != old.sql_hash:
+        word_index.fill(connection, new.task.uid, new.task.sql)
     return replace(new, updated_at=now, version=version)
 
 

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -42,8 +41,8 @@ class _Item:
 class Writer:
     """Runs work on the writing connection, in the order in which it came."""
 
-    def __init__(self, engine: sa.Engine, path: Path) -> None:
-        self._engine, self._path = engine, path
+    def __init__(self, engine: sa.Engine, where: failures.Where) -> None:
+        self._engine, self._where = engine, where
         self._connection: sa.Connection | None = None
         self._inbox: SimpleQueue[_Item | None] = SimpleQueue()
         self._gate = threading.Lock()
@@ -60,7 +59,7 @@ class Writer:
         item = _Item(work)
         with self._gate:
             if self._closed:
-                raise failures.closed(self._path)
+                raise failures.closed(self._where)
             self._inbox.put(item)
         return item.future
 
@@ -119,7 +118,7 @@ class Writer:
         answers = []
         until = time.monotonic() + BUDGET_SECONDS
         try:
-            with failures.translated(self._path), self._open().begin():
+            with failures.translated(self._where), self._begin():
                 while waiting and (not taken or time.monotonic() < until):
                     taken.append(waiting.popleft())
                     answers.append(taken[-1].work(self._open()))
@@ -131,6 +130,17 @@ class Writer:
                 self._drop_connection()
             raise
         return answers
+
+    def _begin(self) -> sa.RootTransaction:
+        kept = self._connection is not None
+        try:
+            return self._open().begin()
+        except sa.exc.DBAPIError as error:
+            # A server was started anew since the last write: nothing is lost by asking it once more.
+            if not kept or not error.connection_invalidated:
+                raise
+            self._drop_connection()
+            return self._open().begin()
 
     def _open(self) -> sa.Connection:
         if self._connection is None:

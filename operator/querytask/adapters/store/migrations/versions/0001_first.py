@@ -10,6 +10,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_DIGEST = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
+
 _OPEN = sa.text("completed_at IS NULL AND object_deleted_at IS NULL")
 _PRESENT = sa.text("object_deleted_at IS NULL")
 _TTL = sa.text("ttl_due_at IS NOT NULL AND object_deleted_at IS NULL")
@@ -30,7 +33,7 @@ def upgrade() -> None:
 
 
 def _text(name: str, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=nullable)
+    return sa.Column(name, _TEXT, nullable=nullable)
 
 
 def _times(*names: str) -> list[sa.Column[int]]:
@@ -44,7 +47,7 @@ def _partial(name: str, table: str, condition: sa.TextClause, *columns: str) -> 
 def _tasks() -> None:
     op.create_table(
         "queries",
-        sa.Column("hash", sa.String(64), nullable=False),
+        sa.Column("hash", _DIGEST, nullable=False),
         _text("sql"),
         sa.PrimaryKeyConstraint("hash", name="pk_queries"),
     )
@@ -69,7 +72,7 @@ def _tasks() -> None:
         *[_text("error_" + name, nullable=True) for name in ("category", "code", "message", "position")],
         sa.Column("error_retryable", sa.Boolean),
         _text("error_traceback", nullable=True),
-        sa.Column("sql_hash", sa.String(64), nullable=False),
+        sa.Column("sql_hash", _DIGEST, nullable=False),
         *[_text(name) for name in ("parameters", "sources", "resources", "spec", "metadata", "statistics")],
         sa.PrimaryKeyConstraint("uid", name="pk_tasks"),
         sa.ForeignKeyConstraint(["sql_hash"], ["queries.hash"], name="fk_tasks_sql_hash_queries"),
@@ -117,7 +120,7 @@ def _parts_of_a_task() -> None:
         *[_text(name, nullable=True) for name in ("path", "format", "compression")],
         sa.Column("bytes", sa.BigInteger),
         sa.Column("rows", sa.BigInteger),
-        sa.Column("sha256", sa.String(64)),
+        sa.Column("sha256", _DIGEST),
         _text("files"),
         *_times("expires_at", "removed_at"),
         sa.PrimaryKeyConstraint("uid", name="pk_exports"),

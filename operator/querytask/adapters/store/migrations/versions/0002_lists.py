@@ -12,6 +12,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_DIGEST = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
+
 _AT_ONCE = 1000
 _PLACES = 32768
 _NEW = (
@@ -20,7 +23,7 @@ _NEW = (
     sa.Column("moved", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("duration", sa.Double, nullable=False, server_default="-1"),
     sa.Column("ended", sa.BigInteger, nullable=False, server_default="-1"),
-    sa.Column("export_status", sa.Text, nullable=False, server_default="NotApplicable"),
+    sa.Column("export_status", _TEXT, nullable=False, server_default="NotApplicable"),
 )
 # A task's place is the first of its moment of creation, or the one after the task before it.
 _NUMBERED = f"""
@@ -64,6 +67,15 @@ _TRIGGERS = (
 )
 
 
+_WORDS_ON_POSTGRESQL = (
+    """CREATE TABLE task_words (
+    rowid BIGINT NOT NULL CONSTRAINT pk_task_words PRIMARY KEY
+        CONSTRAINT fk_task_words_rowid_tasks REFERENCES tasks (place) ON DELETE CASCADE,
+    words TSVECTOR NOT NULL)""",
+    "CREATE INDEX ix_task_words_words ON task_words USING gin (words)",
+)
+
+
 def upgrade() -> None:
     """Add the columns, fill them, and index them."""
     for column in _NEW:
@@ -74,15 +86,15 @@ def upgrade() -> None:
     for name, columns in _INDEXES.items():
         op.create_index(name, "tasks", ["namespace", *columns])
     _normal_hashes()
-    if op.get_bind().dialect.name == "sqlite":
-        for statement in (_WORDS, _FILL_WORDS, *_TRIGGERS):
-            op.execute(sa.text(statement))
+    words = {"sqlite": (_WORDS, _FILL_WORDS, *_TRIGGERS), "postgresql": _WORDS_ON_POSTGRESQL}
+    for statement in words[op.get_bind().dialect.name]:
+        op.execute(sa.text(statement))
 
 
 def _moves() -> None:
     op.create_table(
         "versions",
-        sa.Column("namespace", sa.Text, nullable=False),
+        sa.Column("namespace", _TEXT, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("namespace", name="pk_versions"),
     )
@@ -92,9 +104,9 @@ def _moves() -> None:
     )
     op.create_table(
         "moves",
-        sa.Column("namespace", sa.Text, nullable=False),
+        sa.Column("namespace", _TEXT, nullable=False),
         sa.Column("until_version", sa.BigInteger, autoincrement=False, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("kind", _TEXT, nullable=False),
         sa.Column("key", sa.Double, nullable=False),
         sa.Column("place", sa.BigInteger, nullable=False),
         sa.Column("since_version", sa.BigInteger, nullable=False),
@@ -107,7 +119,7 @@ def _moves() -> None:
 
 
 def _normal_hashes() -> None:
-    op.add_column("queries", sa.Column("normal_hash", sa.String(64), nullable=False, server_default=""))
+    op.add_column("queries", sa.Column("normal_hash", _DIGEST, nullable=False, server_default=""))
     connection, last = op.get_bind(), ""
     page = sa.text("SELECT hash, sql FROM queries WHERE hash > :last ORDER BY hash LIMIT :most")
     fill = sa.text("UPDATE queries SET normal_hash = :normal WHERE hash = :hash")

@@ -1,0 +1,171 @@
+"""PostgreSQL as the history needs it: which server, which settings of a connection, which transactions.
+
+The counterpart of ``sqlite``. One writer has the history's tables: each writing transaction takes a lock of
+the database first, so that two operators are serialised and the numbers of steps come in the order of their
+commits. Readers see one moment and cannot write. The driver is imported only where a URL is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from querytask import errors
+from querytask.adapters.store import failures
+from querytask.adapters.store.address import Address
+
+LEAST_VERSION = 13
+CONNECT_SECONDS = 5
+IDLE_SECONDS = 60
+"""How long the server keeps a transaction in which nothing is asked: whoever began it hangs."""
+OPERATOR, API = "querytask-operator", "querytask-api"
+"""How the sessions are called in ``pg_stat_activity``."""
+
+_NETWORK = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "client_encoding": "UTF8",
+}
+"""A server that is cut off is noticed within half a minute. A parameter of the URL comes first."""
+_SESSION = """
+SET lock_timeout = {lock};
+SET idle_in_transaction_session_timeout = {idle};
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3;
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+"""
+"""The keepalives here are the server's: it lets go of the locks of a client that is cut off."""
+
+
+class Key(enum.IntEnum):
+    """The first half of an advisory lock's key; the other one is the schema, so that two histories of one
+    database do not meet."""
+
+    HISTORY = 0x51540001
+    """Held by a transaction that writes the operator's tables."""
+    API = 0x51540002
+    """Held by one that writes the API's."""
+    OPERATOR = 0x51540003
+    """Held by the session of the one operator."""
+
+
+SCHEMA_KEY = "hashtext(coalesce(current_schema(), ''))"
+
+
+def connect(address: Address, name: str, busy_seconds: float, **options: Any) -> Any:
+    """A connection of the driver, ready for use and outside of any transaction.
+
+    Raises ``StoreRefused`` for a server that cannot hold a history, and the driver's errors.
+    """
+    import psycopg
+
+    asked = {**_NETWORK, **address.parameters, "application_name": name[:63]}
+    if "," in asked.get("host", ""):
+        asked.setdefault("target_session_attrs", "read-write")
+    connection = psycopg.connect("", autocommit=True, **asked, **options)  # type: ignore[arg-type]
+    try:
+        _check_server(connection.info, address)
+        times = {"lock": int(busy_seconds * 1000), "idle": IDLE_SECONDS * 1000}
+        connection.execute(_SESSION.format(**times))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def writing(address: Address, busy_seconds: float, name: str = OPERATOR, key: Key = Key.HISTORY) -> sa.Engine:
+    """The engine of one writing connection, whose transactions exclude all others of that key."""
+
+    def made() -> Any:
+        connection = connect(address, name, busy_seconds)
+        connection.autocommit = False
+        return connection
+
+    engine = _engine(made, sa.pool.NullPool)
+
+    def begun(connection: sa.Connection) -> None:
+        try:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key.value}, {SCHEMA_KEY})").close()
+        except BaseException:
+            # The driver has begun a transaction that nobody else knows of.
+            with contextlib.suppress(Exception):
+                connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+            raise
+
+    sa.event.listen(engine, "begin", begun)
+    return engine
+
+
+def reading(address: Address, busy_seconds: float, connections: int, name: str = OPERATOR) -> sa.Engine:
+    """The engine of the readers: each transaction sees one moment, and none can write."""
+
+    def made() -> Any:
+        import psycopg
+
+        # Nothing is prepared: a plan that was made for other values may be a bad one for these.
+        connection = connect(address, name, busy_seconds, prepare_threshold=None)
+        connection.autocommit = False
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        return connection
+
+    return _engine(made, sa.pool.QueuePool, pool_size=connections, max_overflow=0, pool_pre_ping=True)
+
+
+@contextlib.contextmanager
+def limited(connection: sa.Connection, seconds: float) -> Iterator[None]:
+    """Let the server interrupt what ``connection`` is asked within, once ``seconds`` are over."""
+    until = time.monotonic() + seconds
+    given = float("inf")
+
+    def look(*_: Any) -> None:
+        nonlocal given
+        left = max(until - time.monotonic(), 0.001)
+        if left < given / 2:
+            given = left
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(left * 1000))}").close()
+        if time.monotonic() > until and seconds:
+            raise failures.late(seconds)
+
+    sa.event.listen(connection, "before_cursor_execute", look)
+    try:
+        yield
+    finally:
+        sa.event.remove(connection, "before_cursor_execute", look)
+
+
+def _engine(made: Callable[[], Any], pool: type[sa.Pool], **options: Any) -> sa.Engine:
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=made,
+        poolclass=pool,
+        hide_parameters=True,
+        use_native_hstore=False,
+        **options,
+    )
+
+
+def _check_server(info: Any, address: Address) -> None:
+    version, encoding = info.server_version // 10000, info.parameter_status("server_encoding")
+    if info.parameter_status("crdb_version"):
+        raise errors.StoreRefused(f"the server of {address} must be PostgreSQL; it is CockroachDB")
+    if version < LEAST_VERSION:
+        raise errors.StoreRefused(
+            f"the server of {address} must be PostgreSQL {LEAST_VERSION} or newer, not {version}"
+        )
+    if encoding != "UTF8":
+        raise errors.StoreRefused(
+            f"the database of {address} must have the encoding UTF8, not {encoding}: make one by"
+            " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
