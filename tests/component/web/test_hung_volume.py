@@ -113,11 +113,11 @@ def descriptors() -> list[str]:
     return found
 
 
-async def test_who_gives_up_leaves_no_file_open(tmp_path: Path):
-    """A client may go while its file is being opened."""
+async def test_who_gives_up_leaves_no_file_open():
+    """A client may go while its file is being opened; that alone is no hanging."""
     opening, go = threading.Event(), threading.Event()
     dropped: asyncio.Queue[str] = asyncio.Queue()
-    threads, loop = PatientThreads(1), asyncio.get_running_loop()
+    threads, loop = PatientThreads(1, 5), asyncio.get_running_loop()
 
     def drop(found: str) -> None:
         loop.call_soon_threadsafe(dropped.put_nowait, found)
@@ -127,38 +127,38 @@ async def test_who_gives_up_leaves_no_file_open(tmp_path: Path):
         go.wait(5)
         return "file"
 
-    asked = asyncio.ensure_future(threads.run(open_slowly, 5, drop))
+    asked = asyncio.ensure_future(threads.run(open_slowly, drop=drop))
     await asyncio.to_thread(opening.wait, 5)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    assert threads.lost == 1
+    following = asyncio.ensure_future(threads.run(lambda: "next"))
+    await asyncio.sleep(0)
     go.set()
     assert await asyncio.wait_for(dropped.get(), 5) == "file"
-    assert threads.lost == 0
-    assert await threads.run(lambda: "next", 5) == "next"
+    assert await following == "next"
     threads.close()
 
 
 async def test_those_who_wait_are_bounded():
     """The others are told at once."""
-    threads, go = PatientThreads(1, waiting=2), threading.Event()
-    reads = [asyncio.ensure_future(threads.run(lambda: go.wait(5), 5)) for _ in range(3)]
+    threads, go = PatientThreads(1, 5, waiting=2), threading.Event()
+    reads = [asyncio.ensure_future(threads.run(lambda: go.wait(5))) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(TimeoutError, match="2 reads wait for it already"):
-        await threads.run(lambda: True, 5)
+        await threads.run(lambda: True)
     go.set()
     assert await asyncio.gather(*reads) == [True] * 3
-    assert await threads.run(lambda: True, 5)
+    assert await threads.run(lambda: True)
     threads.close()
 
 
 async def test_what_a_read_raises_is_raised():
     """And costs no thread."""
-    threads = PatientThreads(1)
-    with pytest.raises(FileNotFoundError):
-        await threads.run(lambda: os.stat("/no/such/file"), 5)
-    assert threads.lost == 0
+    threads = PatientThreads(1, 5)
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            await threads.run(lambda: os.stat("/no/such/file"))
     threads.close()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -23,34 +24,32 @@ WAITING = 64
 
 
 class PatientThreads:
-    """At most ``threads`` of them, started when they are needed. For one event loop."""
+    """At most ``threads`` of them, started when they are needed, for one event loop. A read that has taken
+    longer than ``patience`` seconds hangs."""
 
-    def __init__(self, threads: int, waiting: int = WAITING) -> None:
-        self._most, self._waiting = threads, waiting
+    def __init__(self, threads: int, patience: float, waiting: int = WAITING) -> None:
+        self._most, self._patience, self._waiting = threads, patience, waiting
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._turn = threading.Lock()
-        self._started = self._open = self._lost = 0
-
-    @property
-    def lost(self) -> int:
-        """Threads whose read has not come back though nobody waits for it any more."""
-        return self._lost
+        self._since: dict[Future[Any], float] = {}
+        self._started = self._open = 0
 
     async def run(
-        self, work: Callable[[], T], seconds: float, drop: Callable[[T], object] | None = None
+        self, work: Callable[[], T], seconds: float | None = None, drop: Callable[[T], object] | None = None
     ) -> T:
-        """What ``work`` returns or raises. Raises ``TimeoutError`` when it takes longer than ``seconds``,
-        and at once where no thread can be had. ``drop`` takes what comes when nobody waits any more."""
+        """What ``work`` returns or raises. Raises ``TimeoutError`` when it takes longer than ``seconds``, or
+        than the patience, and at once where no thread can be had. ``drop`` takes what comes when nobody waits
+        any more."""
         future: Future[T] = Future()
         self._admit()
         future.add_done_callback(self._done)
         self._jobs.put((future, work))
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._patience if seconds is None else min(seconds, self._patience)):
                 return await asyncio.wrap_future(future)
-        except BaseException:
-            if not (future.cancel() or _failed(future)):
-                self._let_go(future, drop)
+        except (TimeoutError, asyncio.CancelledError):
+            if not future.cancel() and drop is not None:
+                future.add_done_callback(lambda found: _drop(found, drop))
             raise
 
     def close(self) -> None:
@@ -60,9 +59,11 @@ class PatientThreads:
 
     def _admit(self) -> None:
         with self._turn:
-            if self._lost >= self._most:
+            late = time.monotonic() - self._patience
+            hanging = sum(since <= late for since in self._since.values())
+            if hanging >= self._most:
                 raise TimeoutError("every thread that reads it hangs")
-            if self._open - self._lost >= self._most + self._waiting:
+            if self._open - hanging >= self._most + self._waiting:
                 raise TimeoutError(f"{self._waiting} reads wait for it already")
             self._open += 1
             if self._started < min(self._most, self._open):
@@ -74,28 +75,19 @@ class PatientThreads:
             future, work = job
             if not future.set_running_or_notify_cancel():
                 continue
+            with self._turn:
+                self._since[future] = time.monotonic()
             try:
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
 
-    def _done(self, _: Future[Any]) -> None:
+    def _done(self, future: Future[Any]) -> None:
         with self._turn:
             self._open -= 1
-
-    def _let_go(self, future: Future[T], drop: Callable[[T], object] | None) -> None:
-        with self._turn:
-            self._lost += 1
-
-        def back(found: Future[T]) -> None:
-            with self._turn:
-                self._lost -= 1
-            if drop is not None and found.exception() is None:
-                drop(found.result())
-
-        future.add_done_callback(back)
+            self._since.pop(future, None)
 
 
-def _failed(future: Future[Any]) -> bool:
-    """Whether it has raised what whoever waits is told anyway."""
-    return future.done() and not future.cancelled() and future.exception() is not None
+def _drop(found: Future[T], drop: Callable[[T], object]) -> None:
+    if found.exception() is None:
+        drop(found.result())

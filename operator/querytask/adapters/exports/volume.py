@@ -51,8 +51,7 @@ class ExportsVolume:
 
     def __init__(self, root: Path, threads: int = 4, patience: float | None = None) -> None:
         self.root = root
-        self._patience = patience
-        self._patient = PatientThreads(threads)
+        self._patient = None if patience is None else PatientThreads(threads, patience)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="exports")
         self._removals = ThreadPoolExecutor(1, thread_name_prefix="exports-removal")
 
@@ -150,7 +149,8 @@ class ExportsVolume:
 
     def close(self) -> None:
         """Wait for what is under way, but for reads that had their time; safe to repeat."""
-        self._patient.close()
+        if self._patient is not None:
+            self._patient.close()
         self._pool.shutdown()
         self._removals.shutdown()
 
@@ -167,22 +167,14 @@ class ExportsVolume:
             with paths.translated(self.root, doing):
                 return work()
 
-        if pool is None and self._patience is not None:
-            return await self._patiently(
-                translated, doing, drop, min(seconds or self._patience, self._patience)
-            )
+        if pool is None and self._patient is not None:
+            try:
+                return await self._patient.run(translated, seconds, drop)
+            except TimeoutError as error:
+                why = str(error) or f"{doing} took too long"
+                sentence = f"the exports volume {self.root} does not answer: {why}"
+                raise errors.ExportsVolumeError(sentence) from error
         return await asyncio.get_running_loop().run_in_executor(pool or self._pool, translated)
-
-    async def _patiently(
-        self, work: Callable[[], T], doing: str, drop: Callable[[T], object] | None, seconds: float
-    ) -> T:
-        try:
-            return await self._patient.run(work, seconds, drop)
-        except TimeoutError as error:
-            why = str(error) or f"{doing} took more than {seconds:g} s"
-            raise errors.ExportsVolumeError(
-                f"the exports volume {self.root} does not answer: {why}"
-            ) from error
 
     async def _remove(self, names: tuple[str, ...], name: str) -> Removal:
         doing = f"removing {'/'.join((*names, name))}"
