@@ -15,15 +15,17 @@ from querytask import errors
 from querytask.adapters.store import open_history
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.adapters.store.unused import MOVING
+from querytask.web.feed import Feed
 from querytask.web.history import History
 from tests.component.store import builders
 
 
-async def make(directory: Path, uid: str) -> None:
-    """A history with one task."""
+async def make(directory: Path, uid: str, steps: int = 0) -> None:
+    """A history with one task, which has taken so many steps."""
     await asyncio.to_thread(directory.mkdir, exist_ok=True)
     store = await open_history(directory)
-    await store.record(builders.task(uid))
+    taken = [builders.step(number=number) for number in range(1, steps + 1)]
+    await store.record(builders.task(uid), transitions=taken)
     await store.close()
 
 
@@ -58,15 +60,20 @@ async def test_it_is_opened_when_the_operator_has_made_it(kept: History, tmp_pat
     await holds(kept, "first")
 
 
+def replace(folder: Path) -> None:
+    """Put the backup in the place of the history."""
+    shutil.copy(folder / "backup" / FILE_NAME, folder / "next")
+    for rest in (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
+        (folder / "history" / rest).unlink(missing_ok=True)
+    os.replace(folder / "next", folder / "history" / FILE_NAME)
+
+
 async def test_another_file_in_its_place_is_opened(kept: History, tmp_path: Path):
     """As a restored backup is put there: under the same name, and another file."""
     await make(tmp_path / "history", "first")
     await holds(kept, "first")
     await make(tmp_path / "backup", "second")
-    shutil.copy(tmp_path / "backup" / FILE_NAME, tmp_path / "next")
-    for rest in (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
-        (tmp_path / "history" / rest).unlink(missing_ok=True)
-    os.replace(tmp_path / "next", tmp_path / "history" / FILE_NAME)
+    replace(tmp_path)
     await holds(kept, "second")
     assert await kept.store.get("first") is None
 
@@ -97,3 +104,21 @@ async def test_a_history_of_a_newer_release_ends_the_program(tmp_path: Path):
     history = History(tmp_path / "history")
     with pytest.raises(errors.StoreSchemaTooNew):
         await history.keep(asyncio.Event())
+
+
+async def test_who_waits_for_changes_hears_of_another_file(kept: History, tmp_path: Path):
+    """The steps of the new one are numbered from an earlier place, and come all the same."""
+    await make(tmp_path / "history", "first", steps=5)
+    await holds(kept, "first")
+    await make(tmp_path / "backup", "second", steps=2)
+    feed = Feed(lambda: kept.store, "analytics", seconds=0.01, most=1)
+    running = asyncio.ensure_future(feed.run())
+    async with feed.watching() as watch:
+        assert watch.position == 5
+        replace(tmp_path)
+        assert await watch.news(10)
+        assert watch.replaced()
+        assert watch.position == 2
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
