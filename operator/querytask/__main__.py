@@ -25,11 +25,11 @@ from pathlib import Path
 from querytask import errors, logs, settings
 from querytask.adapters import cluster
 from querytask.adapters.exports import ExportsVolume
-from querytask.adapters.store import Backups, HistoryLock, Store, open_history, prepare_history
+from querytask.adapters.store import Store
 from querytask.core import retention
 from querytask.core.collection import Rules
 from querytask.metrics import Metrics
-from querytask.runtime import keeping, probes, source
+from querytask.runtime import keeping, place, probes, source
 from querytask.runtime.applier import Applier
 from querytask.runtime.backups import BackupTimer
 from querytask.runtime.cache import Cache, Key
@@ -42,6 +42,7 @@ from querytask.runtime.journal import Journal
 from querytask.runtime.lease import Lease, LeaseLost
 from querytask.runtime.observer import Observer
 from querytask.runtime.operator import Operator
+from querytask.runtime.place import Place
 from querytask.runtime.purging import Purger
 from querytask.runtime.queue import WorkQueue
 from querytask.runtime.reconciler import Reconciler
@@ -64,40 +65,45 @@ async def operate(config: settings.Settings) -> None:
     metrics, queue = Metrics(), WorkQueue[Key](time.monotonic)
     health = Health(time.monotonic, config.resync_seconds, queue.longest_work_seconds)
     health.waiting_for |= {
-        "history": "the history is not open yet",
+        "history": place.NOT_OPEN,
         "lease": "the lease was not asked for yet",
         "firstLook": "not every task was looked at once yet",
     }
     scrape = Scrape(metrics, queue)
+    history = place.of(config, now, lambda why: health.waiting_for.update(history=why))
     runner, port = await probes.serve(
         probes.Probes(health.alive, health.ready, scrape.exposition), config.port
     )
     log.info("Probes and metrics are on port %d", port)
-    lock, history = HistoryLock(Path(config.history_dir), holder=config.pod_name), Path(config.history_dir)
-    volume, backups = ExportsVolume(Path(config.exports_dir)), Backups(history)
+    volume = ExportsVolume(Path(config.exports_dir))
     try:
-        await _lock(lock, health)
+        await history.hold()
         await volume.check()
-        prepared = await prepare_history(history, now)
-        keeping.say(prepared)
-        store = await open_history(history)
-        health.waiting_for.pop("history")
+        store = await history.open()
         calls = cluster.Cluster(
             await cluster.load_configuration(), config.namespace, watcher=metrics.api_called
         )
         try:
-            operator = await build(config, calls, store, volume, queue, health, metrics, backups)
+            operator = await build(config, calls, store, volume, queue, health, metrics, history)
             health.history = lambda: _ping(store)
-            scrape.watch(store, operator.slots, volume, history, backups if config.backups_kept else None)
-            await keeping.tell(calls, config.namespace, config.pod_name, prepared, now())
+            scrape.watch(
+                store,
+                operator.slots,
+                volume,
+                history.directory,
+                history.backups if config.backups_kept else None,
+            )
+            if history.prepared:
+                await keeping.tell(calls, config.namespace, config.pod_name, history.prepared, now())
             await operator.run()
         finally:
-            backups.close()
+            if history.backups:
+                history.backups.close()
             await calls.close()
             await store.close()
     finally:
         volume.close()
-        lock.release()
+        await history.close()
         await runner.cleanup()
 
 
@@ -109,14 +115,6 @@ async def _ping(store: Store) -> str:
     return ""
 
 
-async def _lock(lock: HistoryLock, health: Health) -> None:
-    if not lock.acquire():
-        health.waiting_for["history"] = f"another operator has the history volume: {lock.holder()}"
-        log.warning("Waiting: %s", health.waiting_for["history"])
-        await lock.wait()
-        health.waiting_for["history"] = "the history is not open yet"
-
-
 async def build(
     config: settings.Settings,
     calls: cluster.Cluster,
@@ -125,7 +123,7 @@ async def build(
     queue: WorkQueue[Key],
     health: Health,
     metrics: Metrics,
-    backups: Backups,
+    history: Place,
 ) -> Operator:
     """Every part of the operator, wired."""
     cache = Cache(config.namespace)
@@ -149,6 +147,37 @@ async def build(
         enqueue=queue.add,
         unix_time=time.time,
     )
+    collector, purger = _housekeeping(config, calls, store, volume, metrics)
+    holder = f"{config.pod_name}_{uuid.uuid4().hex[:8]}"
+    lease = Lease(calls, holder, config.lease_seconds, now, lambda why: health.waiting_for.update(lease=why))
+
+    def enqueue(keys: Iterable[Key]) -> None:
+        for key in keys:
+            queue.add(key)
+
+    return Operator(
+        settings=config,
+        queue=queue,
+        reconciler=reconciler,
+        resync=resync,
+        finished=FinishedTasks(calls, store, reconciler, config.namespace, now),
+        watchdog=Watchdog(cache, config, queue.add, now),
+        collector=collector,
+        purger=purger,
+        backups=_backups(config, history, metrics),
+        history=history,
+        slots=slots,
+        lease=lease,
+        handlers=source.registry(cache, enqueue, source.login_from(await cluster.load_configuration())),
+        health=health,
+        metrics=metrics,
+    )
+
+
+def _housekeeping(
+    config: settings.Settings, calls: cluster.Cluster, store: Store, volume: ExportsVolume, metrics: Metrics
+) -> tuple[Collector, Purger]:
+    """What removes files and rows whose time is over."""
     facts = ClusterFacts(calls)
     rules = Rules(
         grace=dt.timedelta(seconds=config.orphan_grace_seconds),
@@ -172,29 +201,14 @@ async def build(
         unreadable=rules.retention,
         metrics=metrics,
     )
-    holder = f"{config.pod_name}_{uuid.uuid4().hex[:8]}"
-    lease = Lease(calls, holder, config.lease_seconds, now, lambda why: health.waiting_for.update(lease=why))
+    return collector, purger
 
-    def enqueue(keys: Iterable[Key]) -> None:
-        for key in keys:
-            queue.add(key)
 
-    return Operator(
-        settings=config,
-        queue=queue,
-        reconciler=reconciler,
-        resync=resync,
-        finished=FinishedTasks(calls, store, reconciler, config.namespace, now),
-        watchdog=Watchdog(cache, config, queue.add, now),
-        collector=collector,
-        purger=purger,
-        backups=BackupTimer(backups, config.backup_seconds, config.backups_kept, now, metrics),
-        slots=slots,
-        lease=lease,
-        handlers=source.registry(cache, enqueue, source.login_from(await cluster.load_configuration())),
-        health=health,
-        metrics=metrics,
-    )
+def _backups(config: settings.Settings, history: Place, metrics: Metrics) -> BackupTimer | None:
+    """The timer, where the operator makes backups."""
+    if history.backups is None or not config.backups_kept:
+        return None
+    return BackupTimer(history.backups, config.backup_seconds, config.backups_kept, now, metrics)
 
 
 def main(environment: Mapping[str, str]) -> int:

@@ -102,3 +102,4 @@ def test_notes(operator_chart: Chart):
     notes = run("install", "qt", operator_chart.path, *options).partition("NOTES:")[2]
     assert "Secret history-database holds under the key url" in notes
     assert "the database's own tools" in notes
+    assert "does not come along by itself: docs/how-to/move-to-postgresql.md" in notes

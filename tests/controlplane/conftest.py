@@ -87,14 +87,15 @@ def sites(
     zygote: Zygote,
     tmp_path: Path,
 ) -> Iterator[Sites]:
-    """Makes installations, each in a namespace of its own: ``sites(max_running=1)``."""
+    """Makes installations, each in a namespace of its own: ``sites(max_running=1)``; with ``database`` the
+    history is at that URL."""
     with ExitStack() as stack:
         made: list[Site] = []
 
-        def make(plane: ControlPlane = control_plane, **settings: Any) -> Site:
+        def make(plane: ControlPlane = control_plane, database: str = "", **settings: Any) -> Site:
             name = new_namespace(plane, namespace_names)
-            site = Site(plane, loop, chart, name, tmp_path / name, settings, zygote).open()
-            made.append(stack.enter_context(closing(site)))
+            site = Site(plane, loop, chart, name, tmp_path / name, settings, zygote, database=database)
+            made.append(stack.enter_context(closing(site.open())))
             return site
 
         yield make

@@ -25,6 +25,7 @@ from querytask.runtime.collector import Collector
 from querytask.runtime.finished import FinishedTasks
 from querytask.runtime.health import Health
 from querytask.runtime.lease import Lease
+from querytask.runtime.place import Place
 from querytask.runtime.purging import Purger
 from querytask.runtime.queue import WorkQueue
 from querytask.runtime.reconciler import Reconciler
@@ -50,7 +51,9 @@ class Operator:
     watchdog: Watchdog
     collector: Collector
     purger: Purger
-    backups: BackupTimer
+    backups: BackupTimer | None
+    """Where the operator makes backups."""
+    history: Place
     slots: Slots
     lease: Lease
     handlers: Any
@@ -64,6 +67,7 @@ class Operator:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.lease.keep(), name="lease")
+                group.create_task(self.history.keep(), name="history")
                 group.create_task(self._work(group), name="work")
         finally:
             await self.lease.release()
@@ -88,7 +92,7 @@ class Operator:
         self._every(group, "collector", settings.collect_seconds, self.collector.run_once)
         scan = retention.scan_seconds(retention.period(settings.task_retention))
         self._every(group, "purge", scan, self.purger.run_once)
-        if settings.backups_kept:
+        if self.backups is not None:
             self._every(group, "backup", LOOK_SECONDS, self.backups.run_once)
 
     async def _settled(self) -> None:

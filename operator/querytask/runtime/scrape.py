@@ -28,7 +28,7 @@ class _Sources:
     store: Store
     slots: Slots
     volume: ExportsVolume
-    history: Path
+    history: Path | None
     backups: Backups | None
 
 
@@ -47,10 +47,11 @@ class Scrape:
         store: Store,
         slots: Slots,
         volume: ExportsVolume,
-        history: Path,
+        history: Path | None,
         backups: Backups | None = None,
     ) -> None:
-        """From now on the gauges of these are told, too; ``backups`` where some are made."""
+        """From now on the gauges of these are told, too; the directory ``history`` where it is kept in one,
+        ``backups`` where some are made."""
         self._sources = _Sources(store, slots, volume, history, backups)
 
     async def exposition(self) -> bytes:
@@ -82,6 +83,8 @@ class Scrape:
         return counts, ages
 
     async def _kept(self, sources: _Sources) -> tuple[float | None, int | None]:
+        if sources.history is None:
+            return None, None
         try:
             damaged = len(await asyncio.to_thread(damaged_files, sources.history))
             if sources.backups is None:
@@ -97,8 +100,12 @@ class Scrape:
         try:
             space = await sources.volume.space()
             free["exports"], size["exports"] = space.free, space.total
-            disk = await asyncio.to_thread(os.statvfs, sources.history)
-            free["history"], size["history"] = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+            if sources.history is not None:
+                disk = await asyncio.to_thread(os.statvfs, sources.history)
+                free["history"], size["history"] = (
+                    disk.f_bavail * disk.f_frsize,
+                    disk.f_blocks * disk.f_frsize,
+                )
         except (OSError, errors.ExportsVolumeError) as error:
             log.warning("A volume cannot be measured: %s", error)
         return free, size

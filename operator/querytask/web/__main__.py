@@ -55,7 +55,7 @@ async def serve(settings: ApiSettings, url: str, stopping: asyncio.Event) -> Non
     connections = CallerConnections(
         url, settings.namespace, context=context, seconds=settings.cluster_seconds
     )
-    history = History(Path(settings.history_dir))
+    history = History(Path(settings.history_dir), url=settings.history_url)
     operator = OperatorMetrics(settings.operator_metrics_url)
     parts = Parts(
         settings=settings,

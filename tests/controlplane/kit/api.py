@@ -176,8 +176,9 @@ class Accounts:
 
 
 @contextlib.contextmanager
-def serving(site: Site, folder: Path, **overrides: Any) -> Iterator[ApiProcess]:
-    """An API beside the operators of a site, on its volumes; it is ready, and ends with exit code 0."""
+def serving(site: Site, folder: Path, *, ready: bool = True, **overrides: Any) -> Iterator[ApiProcess]:
+    """An API beside the operators of a site, on its history and volumes; it is ready, unless nobody waits for
+    that, and ends with exit code 0."""
     pki = certificates(folder / "pki")
     values = environment(
         site.plane,
@@ -186,11 +187,11 @@ def serving(site: Site, folder: Path, **overrides: Any) -> Iterator[ApiProcess]:
         history=site.history_dir,
         exports=site.exports,
         authority=site.plane.folder / "pki" / "ca.crt",
-        **overrides,
+        **({"history_url": site.database} if site.database else {}) | overrides,
     )
     process = ApiProcess(values, folder / "api.log", pki)
     try:
-        yield process.wait_ready()
+        yield process.wait_ready() if ready else process
     finally:
         code = process.stop()
     assert code == 0, process.story()

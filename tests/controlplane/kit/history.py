@@ -1,4 +1,4 @@
-"""The history as it is on the disk, read beside the operator by a connection that cannot write."""
+"""The history as it is in its database, read beside the operator by a connection that cannot write."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.rows import dict_row
 from pysqlite3 import dbapi2
 
 Row = dict[str, Any]
@@ -50,3 +52,18 @@ class History:
                 if "no such table" in str(error):
                     return []
                 raise
+
+
+class DatabaseHistory(History):
+    """The same in a PostgreSQL database; asked while the server is away, it fails as the driver does."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def _rows(self, statement: str, *values: Any) -> list[Row]:
+        with psycopg.connect(self._url, row_factory=dict_row, connect_timeout=5) as connection:
+            connection.read_only = True
+            try:
+                return connection.execute(statement.replace("?", "%s").encode(), values).fetchall()
+            except psycopg.errors.UndefinedTable:
+                return []

@@ -15,7 +15,7 @@ from cluster.harness import ControlPlane
 from querytask.settings import variable
 from tests.controlplane.kit.chart import RELEASE, Chart
 from tests.controlplane.kit.client import Client
-from tests.controlplane.kit.history import History
+from tests.controlplane.kit.history import DatabaseHistory, History
 from tests.controlplane.kit.kubelet import Kubelet
 from tests.controlplane.kit.loop import LoopThread
 from tests.controlplane.kit.objects import Objects
@@ -51,6 +51,8 @@ class Site(Objects, Waits):
     settings: dict[str, Any] = field(default_factory=dict)
     zygote: Zygote | None = None
     """Where operators are forked; without one they are executed."""
+    database: str = ""
+    """The URL of the history, where it is no file."""
     operators: list[OperatorProcess] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
     """Patterns of log lines that this test expects, beside those that are always allowed."""
@@ -70,7 +72,7 @@ class Site(Objects, Waits):
         self.client = Client.admin(self.plane)
         self.kubelet = Kubelet(self.client, self.namespace, self.exports)
         self.observer = Observer(self.client, self.namespace, self.exports)
-        self.history = History(self.history_dir)
+        self.history = DatabaseHistory(self.database) if self.database else History(self.history_dir)
         self._running = [self.loop.start(self.kubelet.run()), self.loop.start(self.observer.run())]
         return self
 
@@ -116,6 +118,7 @@ class Site(Objects, Waits):
             "exports_access_mode": "ReadWriteMany",
             "port": 0,
         }
+        here |= {"history_url": self.database} if self.database else {}
         values = here | SHORT_CLOCKS | self.settings | overrides
         texts = {variable(name): _text(value) for name, value in values.items()}
         return self.chart.environment() | texts | {"KUBECONFIG": str(kubeconfig or self.kubeconfig)}
