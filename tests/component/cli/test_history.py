@@ -9,15 +9,31 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from querytask.adapters.store import TaskRecord, open_history, prepare_history
+from querytask.adapters.store import TaskRecord, open_database, open_history, prepare_history
 from querytask.cli import history as command
 from tests.component.store.test_faults import ENVIRONMENT
+from tests.kit.postgres import PASSWORD, Server, database
 
 NOW = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A PostgreSQL for the copies."""
+    with Server() as made:
+        yield made
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """The URL of an empty database."""
+    with database(server) as name:
+        yield server.url(name)
 
 
 async def written(directory: Path, uid: str) -> None:
@@ -37,6 +53,13 @@ async def found(directory: Path) -> list[str]:
 
 def run(directory: Path, *arguments: str, given: bytes = b"", **environment: str) -> tuple[int, str, str]:
     """One command; its exit code and what it wrote."""
+    return run_in(directory, environment, *arguments, given=given)
+
+
+def run_in(
+    directory: Path, environment: dict[str, str], *arguments: str, given: bytes = b""
+) -> tuple[int, str, str]:
+    """One command with those variables."""
     out, err = io.StringIO(), io.StringIO()
     settings = {"QUERYTASK_HISTORY_DIR": str(directory)} | environment
     code = command.main(arguments, settings, io.BytesIO(given), out, err)
@@ -109,7 +132,81 @@ def test_it_is_a_command(tmp_path: Path) -> None:
     assert subprocess.run([*line, "undo"], env=environment, capture_output=True, check=False).returncode == 2
 
 
-@pytest.mark.parametrize("name", ["backup", "list", "check", "restore"])
+@pytest.mark.parametrize("name", ["backup", "list", "check", "restore", "copy"])
 def test_every_command_is_explained(name: str) -> None:
     """In the module's own text, which is what the reference of the command is."""
     assert f"querytask.cli.history {name}" in (command.__doc__ or "")
+
+
+# PostgreSQL
+
+
+@pytest.mark.parametrize("arguments", [["backup"], ["list"], ["check"], ["restore", "-"]])
+async def test_what_is_for_a_file_is_refused_for_a_database(tmp_path: Path, arguments: list[str]) -> None:
+    """With what to use instead, and without the password; a directory that is named is meant."""
+    await written(tmp_path, "mine")
+    before = sorted(os.listdir(tmp_path))
+    url = f"postgresql://querytask:{PASSWORD.replace('/', '%2F')}@db/history"
+    code, out, err = run(tmp_path, *arguments, QUERYTASK_HISTORY_URL=url)
+    assert (code, out) == (1, "")
+    assert f"{arguments[0]} is for a history in an SQLite file" in err
+    assert "postgresql://querytask@db/history: back it up with pg_dump and restore it with pg_restore" in err
+    assert sorted(os.listdir(tmp_path)) == before
+    named = run(tmp_path, "--directory", str(tmp_path), "check", QUERYTASK_HISTORY_URL=url)
+    assert (named[0], named[2]) == (0, "")
+
+
+@pytest.mark.parametrize("given", ["environment", "file"])
+async def test_a_history_is_copied(tmp_path: Path, url: str, given: str) -> None:
+    """Told how far it is, and how much there was; the file stays as it is, and a second copy is refused."""
+    for uid in ("one", "two"):
+        await written(tmp_path, uid)
+    secret = tmp_path / "url"
+    secret.write_text(url + "\n")
+    how = (
+        ((), {"QUERYTASK_HISTORY_URL": url}) if given == "environment" else (("--url-file", str(secret)), {})
+    )
+    code, out, err = run_in(tmp_path, how[1], "copy", *how[0])
+    assert (code, err) == (0, "")
+    first, *_, last = out.splitlines()
+    assert re.fullmatch(
+        rf"From {tmp_path}/history.db to postgresql://querytask@127.0.0.1:\d+/test_\d+", first
+    )
+    assert re.search(r"^tasks +2$", out, re.MULTILINE)
+    assert last.startswith("Every table has the same rows on both sides")
+    store = await open_database(url)
+    assert sorted(key.uid for key in await store.open_tasks("n")) == ["one", "two"]
+    await store.close()
+    assert sorted(await found(tmp_path)) == ["one", "two"]
+    code, out, err = run_in(tmp_path, how[1], "copy", *how[0])
+    assert code == 1
+    assert "must hold no tasks yet" in err
+    assert PASSWORD not in out + err
+
+
+async def test_a_copy_that_cannot_be_made_is_said(tmp_path: Path, url: str, server: Server) -> None:
+    """Which URL, which file, which server; without a password."""
+    await written(tmp_path, "mine")
+    gone = url.replace(f":{server.port}/", ":1/")
+    for arguments, environment, sentence in [
+        ((), {}, "QUERYTASK_HISTORY_URL must be the URL of the database, or --url-file name its file"),
+        (("--url-file", "/nowhere"), {}, "/nowhere must be a file with the database's URL"),
+        (
+            (),
+            {"QUERYTASK_HISTORY_URL": f"mysql://u:{PASSWORD}@db/x"},
+            "QUERYTASK_HISTORY_URL must be a URL such",
+        ),
+        ((), {"QUERYTASK_HISTORY_URL": gone}, "cannot be reached"),
+    ]:
+        code, _, err = run_in(tmp_path, environment, "copy", *arguments)
+        assert code == 1
+        assert sentence in err
+        assert PASSWORD not in err
+        assert url.split(":")[2].split("@", maxsplit=1)[0] not in err
+
+
+def test_a_url_is_no_argument(tmp_path: Path, url: str) -> None:
+    """Every process would see it."""
+    with pytest.raises(SystemExit) as refused:
+        run(tmp_path, "copy", url)
+    assert refused.value.code == 2
