@@ -477,10 +477,12 @@ def test_the_end_may_come_in_between(sites: Any, tmp_path: Any):
         site.reaches("ends", "Running")
         site.reaches("again", "Running")
         operator.freeze()
+        assert client.post(f"{TASKS}/{task['metadata']['uid']}/cancel").status_code == 202
         status = {"status": {"phase": "Failed", "reason": "SqlError"}}
         path = f"/apis/{names.API_VERSION}/namespaces/{site.namespace}/querytasks/ends/status"
         site.plane.api.call("PATCH", path, status)
-        assert refused(client.post(f"{TASKS}/{task['metadata']['uid']}/cancel")) == (400, "TaskFinished")
+        for given in (task["metadata"]["uid"], f"{site.namespace}:ends"):
+            assert refused(client.post(f"{TASKS}/{given}/cancel")) == (400, "TaskFinished")
         site.delete(names.TASK_PLURAL, "again")
         anew = until(lambda: _made_again(site, "again"))
         assert anew is not None

@@ -61,7 +61,7 @@ async def cancel(
     """Stop a task that waits or runs. Safe to repeat until it has its end, which it then has within seconds;
     400 when it has ended, 404 when there is none."""
     found = await identity.find(parts, caller, uid)
-    if found.stored.finished:
+    if found.stored.finished or _has_ended(found.live):
         await _must_patch(caller, found.stored.task)
         raise finished(found.stored.task)
     if found.stored.task.phase == Phase.CANCELLING or _asked(found.live):
@@ -77,6 +77,11 @@ async def cancel(
 def _asked(raw: identity.Raw | None) -> bool:
     """Whether somebody has cancelled the object."""
     return raw is not None and (raw.get("spec") or {}).get("cancel") is True
+
+
+def _has_ended(raw: identity.Raw | None) -> bool:
+    """Whether the object has its end, which the history may not know yet."""
+    return raw is not None and (raw.get("status") or {}).get("phase") in names.TERMINAL_PHASES
 
 
 async def _must_patch(caller: Caller, task: TaskRecord) -> None:
@@ -110,7 +115,7 @@ async def _looked_at(caller: Caller, task: TaskRecord) -> identity.Raw:
         raise _gone(task) from error
     if live["metadata"]["uid"] != task.uid:
         raise _gone(task)
-    if (live.get("status") or {}).get("phase") in names.TERMINAL_PHASES:
+    if _has_ended(live):
         raise finished(task)
     return live
 
