@@ -73,6 +73,22 @@ async def test_everything(tmp_path):
         assert 0 < found[f"querytask_volume_free_bytes/{name}"] < found[f"querytask_volume_size_bytes/{name}"]
 
 
+async def test_a_history_on_a_server_has_no_volume_and_no_files(tmp_path):
+    """What nobody can say of it is left out, so that no alert takes it for zero."""
+    store, volume = await open_history(tmp_path), ExportsVolume(tmp_path)
+    answers, _ = scrape()
+    answers.watch(store, Slots(2, lambda uid: None), volume, None)
+    try:
+        found = values(await answers.exposition())
+    finally:
+        await store.close()
+        volume.close()
+    assert found["querytask_tasks/Queued"] == 0
+    assert found["querytask_volume_free_bytes/exports"] > 0
+    for name in ("volume_free_bytes/history", "history_damaged_files", "history_backup_timestamp_seconds"):
+        assert f"querytask_{name}" not in found
+
+
 async def test_a_history_that_cannot_be_read_is_missing_and_counted(tmp_path):
     """The other figures are told all the same."""
     store, volume = await open_history(tmp_path), ExportsVolume(tmp_path)
