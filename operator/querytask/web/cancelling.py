@@ -22,7 +22,7 @@ from querytask.web import identity, views, words
 from querytask.web.answers import answer
 from querytask.web.callers import Caller, TheCaller, forbidden
 from querytask.web.idempotency import manager
-from querytask.web.identity import TaskId
+from querytask.web.identity import Found, TaskId
 from querytask.web.noting import note
 from querytask.web.parts import TheParts
 from querytask.web.problems import Code, Refusal, documented
@@ -68,7 +68,7 @@ async def cancel(
         await _must_patch(caller, found.stored.task)
         return _answer(found.stored, found.live or {"spec": {"cancel": True}}, caller)
     reason = body.reason if body else ""
-    raw, first = await _cancelled(caller, found.stored.task, reason)
+    raw, first = await _cancelled(caller, found, reason)
     if first:
         background.add_task(note, parts, caller, request, "cancel", found.stored.task, reason)
     return _answer(found.stored, raw, caller)
@@ -90,9 +90,9 @@ async def _must_patch(caller: Caller, task: TaskRecord) -> None:
         raise _no_right(caller)
 
 
-async def _cancelled(caller: Caller, task: TaskRecord, reason: str) -> tuple[identity.Raw, bool]:
+async def _cancelled(caller: Caller, found: Found, reason: str) -> tuple[identity.Raw, bool]:
     """The object with the wish in it, and whether it is this caller's."""
-    annotated = False
+    task, annotated = found.stored.task, _is_annotated(found.live)
     for _ in range(TRIES):
         try:
             return await _patched(caller, task, _changes(task, reason, annotated=annotated)), True
@@ -103,8 +103,12 @@ async def _cancelled(caller: Caller, task: TaskRecord, reason: str) -> tuple[ide
                 return live, False
             if error.causes:
                 raise
-            annotated = bool((live.get("metadata") or {}).get("annotations"))
+            annotated = _is_annotated(live)
     raise Refusal(Code.CONFLICT, f'the task "{task.name}" is being changed by somebody else; try again')
+
+
+def _is_annotated(raw: identity.Raw | None) -> bool:
+    return raw is not None and bool((raw.get("metadata") or {}).get("annotations"))
 
 
 async def _looked_at(caller: Caller, task: TaskRecord) -> identity.Raw:
