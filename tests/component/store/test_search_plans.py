@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from querytask.adapters.store import (
 from querytask.adapters.store.schema import queries as texts
 from querytask.adapters.store.schema import tasks, versions
 from querytask.adapters.store.search_cursor import Cursor
-from querytask.core.listing import Order, PageRequest, TaskFilter
+from querytask.core.listing import MAX_UIDS, Order, PageRequest, TaskFilter
 from querytask.names import ExportState, Phase
 from tests.component.store.builders import at, task
 from tests.component.store.databases import Database, Sqlite
@@ -206,6 +207,19 @@ async def test_many_rows_are_walked(database: Database, history: Store) -> None:
     assert await history.count(wanted) == number // 2
 
 
+async def test_the_words_of_many_uids_are_asked_for_at_once(database: Database, history: Store) -> None:
+    """Ten thousand named tasks with words: the index of words is walked once, and not searched for each."""
+    fill(database, MAX_UIDS + 10)
+    uids = tuple(f"uid-{index:05}" for index in range(MAX_UIDS))
+    named = TaskFilter(namespace="analytics", uids=uids, text="select 1", owner="ada")
+    started = time.monotonic()
+    assert await history.count(named) == MAX_UIDS // 2
+    assert time.monotonic() - started < 1
+    assert await history.count(TaskFilter(namespace="analytics", uids=uids, text="select 2")) == 0
+    page = await history.search(named, PageRequest(order=Order.NAME, descending=False))
+    assert [item.uid for item in page.items] == list(uids[1::2])
+
+
 async def test_a_list_that_takes_too_long_is_ended(database: Database) -> None:
     """It says what to do; the reader is free for the next one, which answers."""
     fill(database, 2 * search_path.FEW + 10)
@@ -239,5 +253,7 @@ def fill(database: Database, number: int) -> None:
         placing.next_version(connection, "analytics")
         connection.execute(sa.update(versions).values(version=number))
         if database.dialect == "postgresql":
+            words = "INSERT INTO task_words SELECT place, array_to_tsvector(ARRAY['select', '1']) FROM tasks"
+            connection.execute(sa.text(words)).close()
             connection.execute(sa.text("ANALYZE")).close()
     engine.dispose()
