@@ -23,6 +23,14 @@ class Piece:
     start: int
 
 
+def tokens(sql: str) -> list[tuple[int, duckdb.token_type]]:
+    """Where its tokens begin, in bytes, and of which kind they are; comments are none.
+
+    Since 2.0 DuckDB tells of comments, too; without them a text has the same tokens for every release.
+    """
+    return [(offset, kind) for offset, kind in duckdb.tokenize(sql) if kind != duckdb.token_type.comment]
+
+
 def words(sql: str) -> list[str]:
     """Its tokens in upper case: names without their quotes, a single quote for each string, other tokens by
     their first characters.
@@ -31,7 +39,7 @@ def words(sql: str) -> list[str]:
     """
     data = sql.encode()
     found = []
-    for offset, kind in duckdb.tokenize(sql):
+    for offset, kind in tokens(sql):
         rest = data[offset : offset + 256].decode("utf-8", "ignore")
         found.append("'" if kind == duckdb.token_type.string_const else _word(rest))
     return found
@@ -40,11 +48,11 @@ def words(sql: str) -> list[str]:
 def pieces(sql: str) -> list[Piece]:
     """The statements of a script: what lies between its semicolons; pieces without a token are left out."""
     data = sql.encode()
-    cuts = [offset for offset, _ in duckdb.tokenize(sql) if data[offset : offset + 1] == b";"]
+    cuts = [offset for offset, _ in tokens(sql) if data[offset : offset + 1] == b";"]
     found = []
     for start, end in itertools.pairwise([-1, *cuts, len(data)]):
         text = data[start + 1 : end].decode()
-        if duckdb.tokenize(text):
+        if tokens(text):
             found.append(Piece(text, len(data[: start + 1].decode())))
     return found
 
@@ -61,7 +69,7 @@ class Edit:
 def with_types(sql: str, types: Mapping[str, str]) -> tuple[str, tuple[Edit, ...]]:
     """``sql`` with ``CAST($name AS type)`` for ``$name`` where ``types`` has it, and what was edited."""
     data = sql.encode()
-    offsets = [offset for offset, _ in duckdb.tokenize(sql)] if types else []
+    offsets = [offset for offset, _ in tokens(sql)] if types else []
     result, edits, done = bytearray(), [], 0
     for offset, following in itertools.pairwise(offsets):
         match = _NAME.match(data, following)
@@ -95,7 +103,7 @@ def position(sql: str, offset: int) -> str:
 
 def first_word(text: str) -> int:
     """Where a text's first token begins, in characters."""
-    return characters(text, next((offset for offset, _ in duckdb.tokenize(text)), 0))
+    return characters(text, next((offset for offset, _ in tokens(text)), 0))
 
 
 def characters(text: str, byte_offset: int) -> int:
