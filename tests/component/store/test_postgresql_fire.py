@@ -7,6 +7,7 @@ that was answered for, and what is written again must come to the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -127,6 +128,67 @@ async def test_an_idle_history_does_not_notice_a_restart(own: Store, own_server:
     await own.record(task("after"))
     assert await own.get("before") is not None
     await own.ping()
+
+
+class Losing:
+    """A way to the server on which the answers to some commits are lost: they are done, and the session is at
+    its end."""
+
+    def __init__(self, port: int, lost: int) -> None:
+        self._port, self._lost, self._commits = port, lost, 0
+        self._sessions: list[asyncio.Task[None]] = []
+
+    def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._sessions.append(asyncio.create_task(self._session(reader, writer)))
+
+    async def end(self) -> None:
+        """Come back when all of them have ended."""
+        await asyncio.gather(*self._sessions)
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        answers = asyncio.create_task(self._pass_on(far_reader, writer))
+        while data := await reader.read(65536):
+            if b"COMMIT\0" in data:
+                self._commits += 1
+                if self._commits == self._lost:
+                    answers.cancel()
+                    await asyncio.wait([answers])
+                    far_writer.write(data)
+                    assert b"COMMIT\0" in await far_reader.read(65536)
+                    break
+            far_writer.write(data)
+        for end in (far_writer, writer):
+            end.close()
+            with contextlib.suppress(ConnectionError):
+                await end.wait_closed()
+        await asyncio.wait([answers])
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+
+
+async def test_a_commit_whose_answer_was_lost_is_repeated(url: str, server: postgres.Server) -> None:
+    """It is refused as ``Away``, though it was done; told again it comes to the same, and is no second
+    change."""
+    losing = Losing(server.port, lost=3)
+    listening = await asyncio.start_server(losing, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    history = await open_database(url.replace(f":{server.port}/", f":{port}/"))
+    step_of_it = (task(phase=Phase.RUNNING), attempt(), None, [step(Phase.RUNNING, "Started")])
+    await history.record(task(), None, None, [step()])
+    with pytest.raises(errors.StoreUnavailable) as caught:
+        await history.record(*step_of_it)
+    assert caught.value.fault == "Away"
+    done = await history.get("uid-1")
+    assert done is not None
+    assert done.task.phase == Phase.RUNNING
+    assert await history.record(*step_of_it) == done
+    assert [item.phase for item in await history.transitions("uid-1")] == [Phase.QUEUED, Phase.RUNNING]
+    await history.close()
+    listening.close()
+    await losing.end()
 
 
 async def test_sessions_that_are_ended_in_the_middle_of_commits(url: str, server: postgres.Server) -> None:

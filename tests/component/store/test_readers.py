@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -52,6 +53,20 @@ async def test_one_task_is_found_however_many_lists_are_asked_for(made: Callable
     assert not any(item.done() for item in lists)
     slow.go.set()
     assert await asyncio.gather(*lists) == [1] * 4 * LISTS
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+async def test_the_time_of_a_list_is_that_of_all_its_questions(made: Callable[[float], Readers]) -> None:
+    """The server would give each of them the whole of it."""
+
+    def slow(connection: sa.Connection) -> None:
+        for _ in range(100):
+            connection.execute(sa.text("SELECT pg_sleep(0.04)")).all()
+
+    started = time.monotonic()
+    with pytest.raises(errors.StoreTooSlow, match=r"within 0\.2 s"):
+        await made(5).ask_for(0.2, slow)
+    assert time.monotonic() - started < 2
 
 
 async def test_a_list_that_has_waited_too_long_is_refused(made: Callable[[float], Readers]) -> None:

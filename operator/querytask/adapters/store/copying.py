@@ -148,10 +148,15 @@ def _fill(writing: sa.Connection, table: sa.Table, rows: Iterator[list[Any]]) ->
 
 
 def _stream(writing: sa.Connection, statement: str, rows: Iterator[Any]) -> None:
+    import psycopg
+
     driver: Any = writing.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(statement) as stream:
-        for row in rows:
-            stream.write_row(row)
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as stream:
+            for row in rows:
+                stream.write_row(row)
+    except psycopg.Error as error:
+        raise sa.exc.OperationalError(statement, None, error) from error
 
 
 def _check_count(writing: sa.Connection, table: sa.Table, expected: int) -> int:

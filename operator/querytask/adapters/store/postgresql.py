@@ -75,7 +75,7 @@ def connect(address: Address, name: str, busy_seconds: float, **options: Any) ->
         asked.setdefault("target_session_attrs", "read-write")
     connection = psycopg.connect("", autocommit=True, **asked, **options)  # type: ignore[arg-type]
     try:
-        _check_server(connection.info, address)
+        check_server(connection.info, address)
         times = {"lock": int(busy_seconds * 1000), "idle": IDLE_SECONDS * 1000}
         connection.execute(_SESSION.format(**times))
     except BaseException:
@@ -125,7 +125,10 @@ def reading(address: Address, busy_seconds: float, connections: int, name: str =
 
 @contextlib.contextmanager
 def limited(connection: sa.Connection, seconds: float) -> Iterator[None]:
-    """Let the server interrupt what ``connection`` is asked within, once ``seconds`` are over."""
+    """Let the server interrupt what ``connection`` is asked within, once ``seconds`` are over.
+
+    The server counts anew for each statement, so it is told again when half of the time is gone.
+    """
     until = time.monotonic() + seconds
     given = float("inf")
 
@@ -135,7 +138,7 @@ def limited(connection: sa.Connection, seconds: float) -> Iterator[None]:
         if left < given / 2:
             given = left
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(left * 1000))}").close()
-        if time.monotonic() > until and seconds:
+        if time.monotonic() > until:
             raise failures.late(seconds)
 
     sa.event.listen(connection, "before_cursor_execute", look)
@@ -156,7 +159,8 @@ def _engine(made: Callable[[], Any], pool: type[sa.Pool], **options: Any) -> sa.
     )
 
 
-def _check_server(info: Any, address: Address) -> None:
+def check_server(info: Any, address: Address) -> None:
+    """Raise ``StoreRefused`` unless a history can be on a server that says that of itself."""
     version, encoding = info.server_version // 10000, info.parameter_status("server_encoding")
     if info.parameter_status("crdb_version"):
         raise errors.StoreRefused(f"the server of {address} must be PostgreSQL; it is CockroachDB")
