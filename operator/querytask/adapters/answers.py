@@ -22,6 +22,7 @@ _KIND_OF_FAULT = re.compile(
     r"(Invalid value|Unsupported value|Required value|Forbidden|Duplicate value|Too long|Too many|Not found)"
     r'(: ("(\\.|[^"\\])*"|[^:"]*))?: (?=.)'
 )
+_OF_METADATA = re.compile(r"cannot unmarshal (\S+) into Go struct field ObjectMeta\.([\w.]+) of type (\S+)")
 _UNKNOWN = re.compile(r'(unknown|duplicate) field "([^"]+)"')
 
 
@@ -50,6 +51,10 @@ def _causes(answer: Mapping[str, Any], message: str) -> list[tuple[str, str]]:
         told = [(str(item["field"]), str(item["message"])) for item in answer["details"]["causes"]]
     except (KeyError, TypeError):
         told = [(found[2], f"{found[1]} field") for found in _UNKNOWN.finditer(message)]
+        told += [
+            (f"metadata.{found[2]}", f"must be {found[3]}, not {found[1]}")
+            for found in _OF_METADATA.finditer(message)
+        ]
     return [(field, _KIND_OF_FAULT.sub("", sentence, count=1)) for field, sentence in told]
 
 
