@@ -107,15 +107,17 @@ class Handshake(asyncio.Protocol):
     async def _secured(self, transport: asyncio.Transport, place: Place) -> asyncio.Transport | None:
         """The connection with TLS; nothing where the client has gone."""
         terms = self._all.terms
-        seconds = terms.handshake_seconds
-        return await asyncio.get_running_loop().start_tls(
-            transport,
-            self,
-            terms.context,
-            server_side=True,
-            ssl_handshake_timeout=min(seconds, REFUSED_SECONDS) if place.why else seconds,
-            ssl_shutdown_timeout=terms.shutdown_seconds,
-        )
+        seconds = min(terms.handshake_seconds, REFUSED_SECONDS) if place.why else terms.handshake_seconds
+        # The loop's own time ends with an error that is told to a connection, which may be lost by then.
+        async with asyncio.timeout(seconds + 1):
+            return await asyncio.get_running_loop().start_tls(
+                transport,
+                self,
+                terms.context,
+                server_side=True,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=terms.shutdown_seconds,
+            )
 
     def _end(self) -> None:
         self._all.under_way.discard(self)
