@@ -132,12 +132,13 @@ async def get_export(
     if opened is None:
         raise _gone(stored)
     if opened.size != told.bytes:
-        opened.close()
+        parts.volume.let_go(opened)
         raise Refusal(
             Code.EXPORT_GONE, f"the file must have {told.bytes} bytes, as it was published, not {opened.size}"
         )
     pieces = _pieces(parts, opened)
-    return ClosingStream(pieces, opened.close, headers=headers, media_type=_media_type(export))
+    media_type = _media_type(export)
+    return ClosingStream(pieces, lambda: parts.volume.let_go(opened), headers=headers, media_type=media_type)
 
 
 async def _pieces(parts: Parts, file: ServedFile) -> AsyncIterator[bytes]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from querytask import errors
-from querytask.adapters.exports import ExportsVolume
+from querytask.adapters.exports import ExportsVolume, ServedFile
 from querytask.adapters.exports.patience import PatientThreads
 from querytask.adapters.store import StoredTask
 from querytask.names import Phase
@@ -160,6 +160,36 @@ async def test_what_a_read_raises_is_raised():
         with pytest.raises(FileNotFoundError):
             await threads.run(lambda: os.stat("/no/such/file"))
     threads.close()
+
+
+async def test_the_end_of_the_program_does_not_wait_for_it(hung: ExportsVolume):
+    """A read that hangs keeps nobody from stopping."""
+    with pytest.raises(errors.ExportsVolumeError):
+        await read(hung)
+    began = time.monotonic()
+    hung.close()
+    assert time.monotonic() - began < PATIENCE
+
+
+async def test_closing_a_file_waits_for_nobody(tmp_path: Path):
+    """It may hang as reading does, and a download that ends must not take the others with it."""
+    closing, go = threading.Event(), threading.Event()
+
+    class Slow(ServedFile):
+        """Hangs when it is closed."""
+
+        def close(self) -> None:
+            closing.set()
+            go.wait(5)
+
+    volume = ExportsVolume(tmp_path, threads=1, patience=PATIENCE)
+    began = time.monotonic()
+    volume.let_go(Slow(0, 0))
+    assert time.monotonic() - began < PATIENCE
+    assert await asyncio.to_thread(closing.wait, 5)
+    go.set()
+    assert (await read(volume)).manifest is None
+    volume.close()
 
 
 class One:

@@ -52,6 +52,14 @@ class PatientThreads:
                 future.add_done_callback(lambda found: _drop(found, drop))
             raise
 
+    def post(self, work: Callable[[], object]) -> None:
+        """Have ``work`` done some time, whoever hangs; what it raises is nobody's."""
+        future: Future[object] = Future()
+        future.add_done_callback(self._done)
+        with self._turn:
+            self._enter()
+        self._jobs.put((future, work))
+
     def close(self) -> None:
         """Let the threads end with what is under way; waits for none."""
         for _ in range(self._started):
@@ -65,10 +73,13 @@ class PatientThreads:
                 raise TimeoutError("every thread that reads it hangs")
             if self._open - hanging >= self._most + self._waiting:
                 raise TimeoutError(f"{self._waiting} reads wait for it already")
-            self._open += 1
-            if self._started < min(self._most, self._open):
-                self._started += 1
-                threading.Thread(target=self._serve, name=f"reads-{self._started}", daemon=True).start()
+            self._enter()
+
+    def _enter(self) -> None:
+        self._open += 1
+        if self._started < min(self._most, self._open):
+            self._started += 1
+            threading.Thread(target=self._serve, name=f"reads-{self._started}", daemon=True).start()
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
