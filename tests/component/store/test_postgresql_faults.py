@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import tempfile
 import time
@@ -89,6 +90,49 @@ async def test_a_server_that_is_not_there_is_away() -> None:
     assert error.fault == "Away"
     assert "secret" not in "".join(traceback.format_exception(error))
     assert time.monotonic() - started < 3
+
+
+async def test_of_several_servers_the_one_that_can_be_written_is_taken(
+    server: postgres.Server, url: str
+) -> None:
+    """As after a failover."""
+    history = await open_database(url.replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:"))
+    await history.record(task())
+    await history.close()
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder with an authority, and the key and certificate of a server that it has signed."""
+    script = """
+    new='openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
+    $new -x509 -keyout ca.key -out ca.crt -subj /CN=ca
+    $new -keyout server.key -out server.csr -subj /CN=db
+    printf 'subjectAltName=IP:127.0.0.1' > names
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile names -out server.crt
+    """
+    subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+async def test_a_server_shows_who_it_is(certificates: Path) -> None:
+    """With TLS, checked against the authority that is named; another authority's is not believed."""
+    with postgres.Server() as server:
+        for name in ("server.key", "server.crt"):
+            (server.data / name).write_bytes((certificates / name).read_bytes())
+            postgres.give_away(server.data / name)
+            (server.data / name).chmod(0o600)
+        server.stop()
+        (server.data / "postgresql.auto.conf").write_text("ssl = on\n")
+        server.start()
+        url = server.url(server.create()) + "?sslmode=verify-full&sslrootcert="
+        history = await open_database(f"{url}{certificates / 'ca.crt'}")
+        await history.record(task())
+        await history.close()
+        other = certificates / "other.crt"
+        shutil.copy(certificates / "server.crt", other)
+        error = await refused(f"{url}{other}")
+    assert (error.fault, "certificate verify failed" in str(error)) == ("Away", True)
 
 
 async def test_a_server_without_room_for_a_session_is_away(server: postgres.Server, url: str) -> None:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from querytask.adapters.store import Store, schema, search_words
+from querytask.adapters.store import Store, schema, search_path, search_words
+from querytask.adapters.store.search_filter import Kind
 from querytask.adapters.store.search_words import LEAST_PREFIX, MOST_WORDS, words
 from querytask.core.listing import PageRequest, TaskFilter
 from querytask.names import Phase
-from tests.component.store.builders import task
+from tests.component.store.builders import at, task
+from tests.component.store.databases import Database
 
 
 async def ask(history: Store, text: str) -> str:
@@ -83,6 +85,39 @@ async def test_the_index_follows_the_tasks(history: Store) -> None:
     assert await ask(history, "late") == "a"
     await history.record(task("b", sql="SELECT late"))
     assert await ask(history, "late") == "a b"
+
+
+async def test_a_forgotten_task_leaves_no_words(history: Store, database: Database) -> None:
+    """Nor does a text that another has taken the place of."""
+    await history.record(task("a", Phase.SUCCEEDED, sql=""))
+    await history.record(task("a", Phase.SUCCEEDED, sql="SELECT late"))
+    await history.record(task("b", sql="SELECT late"))
+    found = search_path.few(Kind.TEXT, TaskFilter(namespace="analytics", text="late"))
+    engine = database.reading()
+    with engine.connect() as connection:
+        assert len(connection.execute(found).all()) == 2
+    await history.close_deleted("a", at(0))
+    assert (await history.purge(["a"], at(9), at(1) - at(0))).gone == ("a",)
+    with engine.connect() as connection:
+        assert len(connection.execute(found).all()) == 1
+    engine.dispose()
+
+
+async def test_a_word_of_any_length_is_found(history: Store) -> None:
+    """Though not every index can hold it whole."""
+    words = ("x" * 5000, "é" * 2000, "日" * 700)
+    for number, word in enumerate(words):
+        await history.record(task(f"{number}", sql=f"SELECT {word} FROM t"))
+    assert [await ask(history, word) for word in words] == ["0", "1", "2"]
+    assert await ask(history, "x" * 2000 + "*") == "0"
+
+
+async def test_a_text_of_any_number_of_words_is_recorded(history: Store) -> None:
+    """Its first words are found, whatever an index can hold of it."""
+    sql = "SELECT " + " ".join(f"word{number:07}" for number in range(100_000))
+    stored = await history.record(task("a", sql=sql))
+    assert stored.task.sql == sql
+    assert await ask(history, "word0000000 word0050000") == "a"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
