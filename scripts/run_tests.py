@@ -31,7 +31,7 @@ class Tier:
 TIERS = (
     Tier("lint-python", "40 s", waits=False),
     Tier("test-unit", "25 s", waits=False),
-    Tier("test-component", "1 min", waits=False),
+    Tier("test-component", "2 min", waits=False),
     Tier("test-worker", "30 s", waits=False),
     Tier("lint-go", "20 s"),
     Tier("test-chart", "40 s"),
