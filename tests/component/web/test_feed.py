@@ -202,9 +202,15 @@ async def test_a_history_that_has_grown_past_what_was_seen_is_another_one_all_th
 class Slow(Steps):
     """A history whose answer is old when it comes."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.may_answer.set()
+
     async def last_transition(self) -> int:
         found = len(self.steps)
-        await asyncio.sleep(0.02)
+        self.asked.set()
+        await self.may_answer.wait()
         return found
 
 
@@ -212,15 +218,13 @@ async def test_an_answer_that_was_late_is_no_other_history():
     """Whoever enters while a step is found has asked before it was there."""
     steps = Slow()
     feed = Feed(lambda: cast(Store, steps), "analytics", seconds=0.001, most=3)
-    running = asyncio.ensure_future(feed.run())
-    async with feed.watching() as watch:
-        entering = asyncio.ensure_future(feed.enter())
-        await asyncio.sleep(0.001)
-        steps.write("a")
-        assert await watch.changed("a", 5)
-        assert not entering.done()
-        await entering
-        assert (feed.generation, feed.newest) == (0, 1)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await feed.enter()
+    steps.asked.clear()
+    steps.may_answer.clear()
+    entering = asyncio.ensure_future(feed.enter())
+    await steps.asked.wait()
+    steps.write("a")
+    assert await feed._look()
+    steps.may_answer.set()
+    await entering
+    assert (feed.generation, feed.newest) == (0, 1)

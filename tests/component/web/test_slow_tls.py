@@ -114,7 +114,7 @@ async def test_all_together_have_the_bound_before_they_shake_hands(pki: Pki):
 
 async def test_a_handshake_that_does_not_come_has_an_end(pki: Pki):
     """And its place is free for others."""
-    found = secure(pki, api_max_connections=4, api_header_seconds=0.2)
+    found = secure(pki, api_max_connections=4, api_header_seconds=1)
     async with serving(Access(small, lambda: 0.0), found) as server:
         wire = await Wire.to(server)
         assert await wire.rest() == ""
