@@ -162,6 +162,19 @@ async def test_uids_have_a_bound(history: Store) -> None:
             await question
 
 
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\U0010ffff", "'; --", "\\"])
+async def test_any_text_can_be_asked_for(history: Store, order: Order, text: str) -> None:
+    """In every field that takes one: it is a text, and finds nothing."""
+    await history.record(task("a"))
+    for name in ("owner", "name_prefix"):
+        assert await ask(history, PageRequest(order=order), **{name: text}) == ""
+        assert await history.count(wanted(**{name: text})) == 0
+    assert await ask(history, PageRequest(order=order), uids=(text, "a"), text="select") == "a"
+    assert await history.latest("analytics", text) is None
+    assert await history.get(text) is None
+
+
 async def test_uids_come_as_one_page(history: Store) -> None:
     """More than a page holds, each once however often it is named, in the order that is asked for."""
     for number in range(60):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 
 import pytest
 
@@ -11,6 +12,12 @@ from querytask.adapters.store.search_cursor import Cursor, decode, encode
 from querytask.core.listing import Order
 
 CURSOR = Cursor(Order.DURATION, True, False, 1.25, 42, 7)
+
+
+def made(body: list[object]) -> str:
+    """A cursor with a checksum that fits, made by somebody else."""
+    text = json.dumps([*body, zlib.crc32(json.dumps(body).encode())])
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 @pytest.mark.parametrize("cursor", [CURSOR, Cursor(Order.NAME, False, True, "é-ü", 7)])
@@ -38,6 +45,13 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
         decode(text, Order.CREATED, True)
 
 
+@pytest.mark.parametrize("key", ["a\0b", "half \ud800", 5, None])
+def test_a_name_that_cannot_be_is_refused(key: object) -> None:
+    """Whoever makes a cursor of his own gets no further than with a damaged one."""
+    with pytest.raises(ValueError, match="unchanged"):
+        decode(made([1, "name", 1, 0, key, 7, 0]), Order.NAME, True)
+
+
 def test_another_order_is_refused() -> None:
     """And another direction, with a sentence that names both."""
     with pytest.raises(ValueError, match="order created, descending, not duration, descending"):
@@ -56,9 +70,5 @@ def test_a_cut_cursor_is_refused() -> None:
 
 def test_another_version_is_refused() -> None:
     """A client that kept one over an upgrade is told to begin again."""
-    import zlib
-
-    body = [2, "created", 1, 0, 5, 5, 0]
-    text = json.dumps([*body, zlib.crc32(json.dumps(body).encode())])
     with pytest.raises(ValueError, match="version 1, not 2: begin at the first page"):
-        decode(base64.urlsafe_b64encode(text.encode()).decode(), Order.CREATED, True)
+        decode(made([2, "created", 1, 0, 5, 5, 0]), Order.CREATED, True)

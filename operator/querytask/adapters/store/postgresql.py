@@ -43,6 +43,7 @@ SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
 SET tcp_keepalives_count = 3;
 SET jit = off;
+SET client_min_messages = warning;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
 """The keepalives here are the server's: it lets go of the locks of a client that is cut off."""

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from querytask.adapters.store.columns import clean, without_nul
 from querytask.core.listing import Order
 
 _VERSION = 1
@@ -61,7 +62,7 @@ def decode(text: str, order: Order, descending: bool) -> Cursor:
             " a list goes on in the order in which it began"
         )
     key, at, seen = place
-    fits = isinstance(key, str) if order is Order.NAME else _number(key)
+    fits = _name(key) if order is Order.NAME else _number(key)
     if not (fits and _number(at) and _number(seen)):
         raise _damaged(text)
     return Cursor(order, descending, bool(backward), key, at, seen)
@@ -85,6 +86,11 @@ def _parts(text: str) -> list[Any]:
         raise _damaged(text) from error
     else:
         return body
+
+
+def _name(value: object) -> bool:
+    """Whether it can have been one: what no database can be asked for never was."""
+    return isinstance(value, str) and without_nul(clean(value)) == value
 
 
 def _number(value: object) -> bool:

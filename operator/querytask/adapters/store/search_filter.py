@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from querytask.adapters.store import placing, search_words
-from querytask.adapters.store.columns import clean, millis
+from querytask.adapters.store.columns import clean, millis, without_nul
 from querytask.core.listing import TaskFilter
 
 Condition = sa.ColumnElement[bool]
@@ -77,7 +77,7 @@ def span(kind: Kind, wanted: TaskFilter) -> Span:
     if kind is Kind.FINISHED:
         # A task that has no end is in no part.
         return _least(wanted.finished_since) or 0, _least(wanted.finished_until)
-    prefix = clean(wanted.name_prefix)
+    prefix = without_nul(clean(wanted.name_prefix))
     return prefix, _after(prefix)
 
 
