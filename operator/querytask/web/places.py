@@ -14,13 +14,12 @@ REFUSALS = 16
 
 
 class Place:
-    """What one connection holds; ``why`` says which bound it is beyond, and is empty for one that may
-    stay."""
+    """What one connection holds; ``why`` says which bound it is beyond, and is empty for one that may stay.
+    ``silent``: there is no room even to say why."""
 
     def __init__(self, places: Places, address: str, why: str, *, silent: bool = False) -> None:
         self._places, self._address, self._left = places, address, False
         self.why, self.silent = why, silent
-        """``silent``: there is no room even to say why."""
 
     def leave(self) -> None:
         """Give it back; safe to repeat."""
