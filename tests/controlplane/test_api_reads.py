@@ -389,6 +389,7 @@ def test_the_kept_log(shared: Site, reader: httpx.Client):
     file.write_text("one\ntwo\nthree\n")
     answer = reader.get(f"{TASKS}/{uid_of(task)}/logs", params={"tail": 2})
     assert (answer.text, answer.headers["x-log-source"]) == ("two\nthree\n", "kept")
+    assert answer.headers["x-log-truncated"] == "false"
     assert code(reader.get(f"{TASKS}/{uid_of(task)}/logs", params={"attempt": 7})) == (404, "NothingThere")
 
 
