@@ -9,6 +9,8 @@ twice or never. Only as many changes are kept as a list may outlast.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -40,23 +42,29 @@ _NEXT = {
 }
 
 
-def _left(kind: str, key: sa.ColumnElement[object], since: sa.ColumnElement[int]) -> sa.Insert:
-    stood = sa.select(
+def _stood(kind: str, key: sa.ColumnElement[object], since: sa.ColumnElement[int]) -> sa.Select[Any]:
+    return sa.select(
         tasks.c.namespace,
         sa.bindparam("version", type_=sa.BigInteger),
         sa.literal(kind),
-        key,
+        sa.cast(key, sa.Double),
         tasks.c.place,
         since,
     ).where(tasks.c.uid == sa.bindparam("of_uid"))
+
+
+def _left(*stood: sa.Select[Any]) -> sa.Insert:
     columns = ("namespace", "until_version", "kind", "key", "place", "since_version")
-    return sa.insert(moves).from_select([moves.c[name] for name in columns], stood)
+    found = stood[0] if len(stood) == 1 else sa.union_all(*stood)
+    return sa.insert(moves).from_select([moves.c[name] for name in columns], found)
 
 
-_LEAVE_UPDATED = _left(UPDATED, tasks.c.version, tasks.c.version)
-_LEAVE_ENDING = (
-    _left(DURATION, tasks.c.duration, tasks.c.moved),
-    _left(FINISHED, tasks.c.ended, tasks.c.moved),
+_STOOD = _stood(UPDATED, tasks.c.version, tasks.c.version)
+_LEAVE = _left(_STOOD)
+_LEAVE_ALL = _left(
+    _STOOD,
+    _stood(DURATION, tasks.c.duration, tasks.c.moved),
+    _stood(FINISHED, tasks.c.ended, tasks.c.moved),
 )
 _FORGET = sa.delete(moves).where(
     moves.c.namespace == sa.bindparam("of_namespace"), moves.c.until_version <= sa.bindparam("until")
@@ -93,7 +101,6 @@ def next_version(connection: sa.Connection, namespace: str) -> int:
 
 def leave(connection: sa.Connection, old: StoredTask, version: int, *, ending: bool) -> None:
     """Keep where the task stands until ``version``; ``ending``: also in the orders that its end changes."""
-    for statement in (_LEAVE_UPDATED, *(_LEAVE_ENDING if ending else ())):
-        connection.execute(statement, {"version": version, "of_uid": old.task.uid})
+    connection.execute(_LEAVE_ALL if ending else _LEAVE, {"version": version, "of_uid": old.task.uid})
     if version % _SWEEP == 0:
         connection.execute(_FORGET, {"of_namespace": old.task.namespace, "until": version - KEPT_CHANGES})
