@@ -13,6 +13,7 @@ import ctypes
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -166,9 +167,12 @@ def database(server: Server, template: str | None = None) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Below those that the kernel gives to whoever connects: it must be free again after a stop."""
+    while True:
+        number = random.randrange(15_000, 30_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", number))
+            return number
 
 
 def _as_whom() -> dict[str, Any]:
