@@ -119,7 +119,7 @@ def test_the_how_to(moving: Moving, tmp_path: Path) -> None:
         (f"export PATH={programs()}:$PATH {administrator}", []),
     ]
     asking = commands("call-the-api.md", last="ask() {")
-    page = commands("move-to-postgresql.md")
+    page = [part for part in commands("move-to-postgresql.md") if part not in the_way_back()]
     local = [(to_here(moving, command, port), shown) for command, shown in (*here, *asking, *page)]
     local.append(("kill $!", []))
     spoken = list(typed(site, tmp_path, local))
@@ -159,6 +159,31 @@ def test_the_server_is_known_by_its_authority(moving: Moving) -> None:
     assert site.run("verified", "SELECT 44")["status"]["phase"] == "Succeeded"
     assert rows(moving.server)["verified"] == "Succeeded"
     assert password not in site.kube("logs", site.operator, "--all-containers")
+
+
+def the_way_back() -> list[Part]:
+    """The last command of the page."""
+    found = commands("move-to-postgresql.md")[-1:]
+    assert "existingSecret= " in found[0][0]
+    return found
+
+
+def test_the_way_back(moving: Moving, tmp_path: Path) -> None:
+    """The file is as it was when the operator was stopped, and is told of tasks whose objects are there."""
+    site = moving.site
+    shutil.copy(site.kube.kubeconfig, tmp_path / "kubeconfig")
+    (tmp_path / "charts").symlink_to(ROOT / "charts")
+    (command,) = [to_here(moving, command, "8443") for command, _ in the_way_back()]
+    (spoken,) = typed(site, tmp_path, [(command, [])])
+    assert spoken.code == 0, "\n".join(spoken.printed)
+    site.ready()
+
+    def told_again() -> bool:
+        found = {row["name"]: row["phase"] for row in site.history("SELECT name, phase FROM tasks")}
+        return found == rows(moving.server)
+
+    assert {row["name"] for row in site.history("SELECT name FROM tasks")} >= {"before", "mistaken"}
+    until("the tasks since then to be recorded", told_again, 420)
 
 
 def waits(site: Site, words: str) -> bool:
