@@ -1,29 +1,42 @@
 """What the API says of a thousand tasks in all states does not depend on the operator: not while it is away,
-and not when it has started again."""
+and not when it has started again. Of a history in a file as of one on a server."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from querytask.adapters.store import Store, open_history
+from querytask.adapters.store import Store, open_database, open_history
 from querytask.names import DELETED, Phase
 from tests.component.store import builders
 from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts
 from tests.controlplane.kit.site import Site
 from tests.controlplane.kit.waiting import until
+from tests.kit import postgres
 
 PAST = 960
 ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, DELETED)
 
 
-async def fill(directory: Path, namespace: str) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the history is; empty for a file."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    with postgres.Server() as server, postgres.database(server) as name:
+        yield server.url(name)
+
+
+async def fill(directory: Path, url: str, namespace: str) -> None:
     """Tasks of long ago, whose objects are gone."""
-    store = await open_history(directory)
+    store = await (open_database(url) if url else open_history(directory))
     await asyncio.gather(*(past(store, namespace, number) for number in range(PAST)))
     await store.close()
 
@@ -96,10 +109,10 @@ def settled(client: httpx.Client) -> dict[str, Any]:
     return last[1]
 
 
-def test_a_restart_changes_nothing_that_is_told(sites: Any, tmp_path: Path):
+def test_a_restart_changes_nothing_that_is_told(sites: Any, url: str, tmp_path: Path):
     """Every field of every task is the same before, meanwhile and after."""
-    site: Site = sites(max_running=5)
-    asyncio.run(fill(site.history_dir, site.namespace))
+    site: Site = sites(database=url, max_running=5)
+    asyncio.run(fill(site.history_dir, url, site.namespace))
     operator = site.operator()
     live(site)
     with api.serving(site, tmp_path) as process:
