@@ -276,6 +276,10 @@ def test_filters(shared: Site, reader: httpx.Client):
     assert reader.get(TASKS, params={"owner": "bob", "count": "true"}).json()["count"] == 1
     one = reader.get(TASKS, params={"task_ids": f"{uid_of(task)}, nobody"}).json()
     assert (one["page"], one["page_size"], one["next_cursor"], len(one["items"])) == (1, 1, None, 1)
+    nobody = reader.post(f"{TASKS}/query", json={"task_ids": [], "count": True})
+    same = reader.get(TASKS, params={"task_ids": "", "count": "true"})
+    for found in (nobody, same):
+        assert (found.status_code, found.json()["items"], found.json()["count"]) == (200, [], 0), found.text
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def _time(given: Any) -> Any:
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]
-UIDS = "Uids of tasks. All that match come as one page, without a cursor."
+UIDS = "Uids of tasks. All that match come as one page, without a cursor; an empty list matches none."
 WORD = Annotated[str, Field(max_length=200)]
 MAX_WORDS = 50
 
@@ -70,7 +70,7 @@ class ListQuery(BaseModel):
     finished_since: Time | None = None
     finished_until: Time | None = None
     task_ids: list[Annotated[str, Field(max_length=8000)]] = Field(
-        [],
+        default_factory=list,  # not told as the default: whoever sends an empty list means something else
         max_length=MAX_UIDS_IN_ADDRESS,
         description=f"{UIDS} At most {MAX_UIDS_IN_ADDRESS}, parted by commas or spaces, or given one by one.",
     )
@@ -103,9 +103,14 @@ class ListQuery(BaseModel):
             raise ValueError("only one of offset and page may be given")
         if self.cursor is not None and (self.offset is not None or self.page is not None):
             raise ValueError("with cursor there must be neither offset nor page: the cursor has the place")
-        if self.task_ids and (self.cursor is not None or self.offset):
+        if self.by_uids and (self.cursor is not None or self.offset):
             raise ValueError("with task_ids there must be neither cursor nor offset: all come as one page")
         return self
+
+    @property
+    def by_uids(self) -> bool:
+        """Whether tasks are named by their uids: an empty list names none, and is not the same as no list."""
+        return "task_ids" in self.model_fields_set
 
     @property
     def size(self) -> int:
@@ -119,7 +124,7 @@ class ListQuery(BaseModel):
 
     def page_number(self) -> int | None:
         """The page's number, where the start is one of a page."""
-        if self.task_ids:
+        if self.by_uids:
             return 1
         return None if self.cursor is not None or self.start % self.size else self.start // self.size + 1
 
@@ -129,7 +134,7 @@ class ListQuery(BaseModel):
             detail = f"page and page_size must lead to at most the offset {MAX_OFFSET}: use cursor beyond it"
             raise Refusal(Code.INVALID, detail, field="page", value=self.page)
         order = {"order": self.order_by, "descending": self.descending}
-        if self.task_ids:
+        if self.by_uids:
             return PageRequest(**order)  # type: ignore[arg-type]
         return PageRequest(**order, limit=self.size, cursor=self.cursor, offset=self.start)  # type: ignore[arg-type]
 
@@ -138,7 +143,8 @@ class ListQuery(BaseModel):
         statuses, states = words.split(self.status), words.split(self.state)
         exports = words.split(self.export_status)
         phases = _read("status", lambda: words.phases_of(statuses, states), statuses + states)
-        if (statuses or states) and not phases:
+        uids = _uids(self.task_ids, most_uids) if self.by_uids else None
+        if uids == () or ((statuses or states) and not phases):
             return None
         return TaskFilter(
             namespace=namespace,
@@ -151,7 +157,7 @@ class ListQuery(BaseModel):
             created_until=self.created_until,
             finished_since=self.finished_since,
             finished_until=self.finished_until,
-            uids=_uids(self.task_ids, most_uids),
+            uids=uids,
         )
 
 
@@ -159,13 +165,11 @@ class ListBody(ListQuery):
     """The same as JSON, with room for more uids."""
 
     task_ids: list[Annotated[str, Field(max_length=63)]] = Field(
-        [], max_length=MAX_UIDS, description=f"{UIDS} At most {MAX_UIDS}."
+        default_factory=list, max_length=MAX_UIDS, description=f"{UIDS} At most {MAX_UIDS}."
     )
 
 
-def _uids(texts: list[str], most: int) -> tuple[str, ...] | None:
-    if not texts:
-        return None
+def _uids(texts: list[str], most: int) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(words.split(texts)))
     if len(found) > most:
         raise Refusal(

@@ -89,10 +89,10 @@ def _pieces(query: ListQuery, found: history.Page[TaskSummary], count: int | Non
     frame = written(
         views.Page.model_construct(
             items=(),
-            next_cursor=None if query.task_ids else found.next,
-            previous_cursor=None if query.task_ids else found.previous,
+            next_cursor=None if query.by_uids else found.next,
+            previous_cursor=None if query.by_uids else found.previous,
             page=query.page_number(),
-            page_size=len(found.items) if query.task_ids else query.size,
+            page_size=len(found.items) if query.by_uids else query.size,
             count=count,
         )
     )

@@ -56,6 +56,14 @@ def test_words_that_no_task_can_have_together():
     assert filter_of(status=["failed"], state=["done"]) is None
 
 
+@pytest.mark.parametrize("given", [[], [""], [" , "]], ids=str)
+def test_no_uid_names_no_task(given):
+    """An empty list is not no list: who asks for none of the tasks is not told all of them."""
+    assert filter_of(task_ids=given) is None
+    query = ListQuery(task_ids=given)
+    assert (query.by_uids, query.page_number()) == (True, 1)
+
+
 @pytest.mark.parametrize(
     ("fields", "limit", "offset", "page"),
     [
@@ -88,6 +96,7 @@ def test_pages(fields, limit, offset, page):
         {"cursor": "c", "offset": 5},
         {"cursor": "c", "page": 1},
         {"task_ids": ["a"], "cursor": "c"},
+        {"task_ids": [], "cursor": "c"},
         {"task_ids": ["a"], "offset": 5},
         {"limit": 0},
         {"limit": 1001},
