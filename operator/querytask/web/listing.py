@@ -103,8 +103,8 @@ class ListQuery(BaseModel):
             raise ValueError("only one of offset and page may be given")
         if self.cursor is not None and (self.offset is not None or self.page is not None):
             raise ValueError("with cursor there must be neither offset nor page: the cursor has the place")
-        if self.by_uids and (self.cursor is not None or self.offset):
-            raise ValueError("with task_ids there must be neither cursor nor offset: all come as one page")
+        if self.by_uids and (self.cursor is not None or self.offset or (self.page or 1) > 1):
+            raise ValueError("with task_ids there must be no cursor, no offset and no page but 1: all are on it")
         return self
 
     @property

@@ -76,7 +76,8 @@ def test_no_uid_names_no_task(given):
         ({"offset": 100}, 50, 100, 3),
         ({"offset": 10}, 50, 10, None),
         ({"cursor": "c"}, 50, 0, None),
-        ({"task_ids": ["a"], "page": 4}, 50, 0, 1),
+        ({"task_ids": ["a"], "page": 1}, 50, 0, 1),
+        ({"task_ids": ["a"], "offset": 0}, 50, 0, 1),
     ],
     ids=str,
 )
@@ -98,6 +99,7 @@ def test_pages(fields, limit, offset, page):
         {"task_ids": ["a"], "cursor": "c"},
         {"task_ids": [], "cursor": "c"},
         {"task_ids": ["a"], "offset": 5},
+        {"task_ids": ["a"], "page": 2},
         {"limit": 0},
         {"limit": 1001},
         {"page": 0},
@@ -109,7 +111,8 @@ def test_pages(fields, limit, offset, page):
     ids=str,
 )
 def test_contradictions(fields):
-    """Two fields that say the same must not say different things, and bounds are bounds."""
+    """Two fields that say the same must not say different things, and bounds are bounds. Whoever pages
+    through the tasks that it names would meet the first page for ever."""
     with pytest.raises(ValidationError):
         ListQuery(**fields)
 
