@@ -49,7 +49,7 @@ class TaskFilter:
     name_prefix: str = ""
     text: str = ""
     """Words that must all stand in the SQL, in any order; what stands between words does not count. A word
-    that ends in ``*`` stands for every word that begins so."""
+    that ends in ``*`` stands for every word that begins so. Refused (``ValueError``) where it has no word."""
     created_since: dt.datetime | None = None
     created_until: dt.datetime | None = None
     """Exclusive, as ``finished_until``."""

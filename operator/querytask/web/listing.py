@@ -63,7 +63,8 @@ class ListQuery(BaseModel):
     text: str = Field(
         "",
         max_length=1000,
-        description="Words that must all stand in the SQL, in any order; `late*` is all that begins so.",
+        description="Words (of letters, digits and `_`) that must all stand in the SQL, in any order; `late*`"
+        " is all that begins so.",
     )
     created_since: Time | None = None
     created_until: Time | None = Field(None, description="Exclusive, as `finished_until`.")
@@ -104,7 +105,7 @@ class ListQuery(BaseModel):
         if self.cursor is not None and (self.offset is not None or self.page is not None):
             raise ValueError("with cursor there must be neither offset nor page: the cursor has the place")
         if self.by_uids and (self.cursor is not None or self.offset or (self.page or 1) > 1):
-            raise ValueError("with task_ids there must be no cursor, no offset and no page but 1: all are on it")
+            raise ValueError("with task_ids there must be no cursor, no offset and no page but 1")
         return self
 
     @property

@@ -28,7 +28,6 @@ async def ask(history: Store, text: str) -> str:
     ("text", "found"),
     [
         ("", ()),
-        (" \t\x00 ;-- !!", ()),
         ("SELECT carrier, count(*)", ("select", "carrier", "count")),
         ("late_flights.year", ("late_flights", "year")),
         ("carr* CARR*", ("carr*",)),
@@ -53,6 +52,14 @@ def test_words_have_bounds() -> None:
         words(" ".join(f"w{number}" for number in range(MOST_WORDS + 1)))
     with pytest.raises(ValueError, match=rf'{LEAST_PREFIX} characters before each \*, not "a\*"'):
         words("late a*")
+
+
+@pytest.mark.parametrize("text", [" ", " \t\x00 ;-- !!", "==", "*", "\u2026 \U0001f4a5"])
+async def test_a_text_without_a_word_is_refused(history: Store, text: str) -> None:
+    """It would ask for nothing, and all tasks would be told as those that match."""
+    await history.record(task("a"))
+    with pytest.raises(ValueError, match="text must have a word: letters, digits or _"):
+        await ask(history, text)
 
 
 def test_index_and_question_have_one_tokenizer() -> None:
@@ -123,10 +130,10 @@ async def test_a_text_of_any_number_of_words_is_recorded(history: Store) -> None
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=st.text(max_size=30) | st.text(alphabet="\"'*()^:-+{}%_\\;, \x00aäNEAROT", max_size=30))
 async def test_any_text_is_safe(history: Store, text: str) -> None:
-    """It finds the task whose SQL it is, or has no word, or is refused with a sentence."""
+    """It finds the task whose SQL it is, or is refused with a sentence."""
     uid = "a" + text.encode("utf-8", "replace").hex()
     await history.record(task(uid, sql=f"SELECT 1 {text}"))
-    if "*" in text:
+    if "*" in text or not search_words.tokens(text):
         with contextlib.suppress(ValueError):
             await ask(history, text)
     else:

@@ -71,8 +71,11 @@ def _on_postgresql(element: _Matches, compiler: Any, **options: Any) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of ``text``, each once; raises ``ValueError`` for too many and for too short a beginning."""
+    """The words of ``text``, each once; raises ``ValueError`` for a text that has none, for too many and for
+    too short a beginning. An empty text has none, and asks for nothing."""
     found = tuple(dict.fromkeys(_words(clean(text))))
+    if text and not found:
+        raise ValueError("text must have a word: letters, digits or _")
     if len(found) > MOST_WORDS:
         raise ValueError(f"text must have at most {MOST_WORDS} words, not {len(found)}")
     for word in found:
