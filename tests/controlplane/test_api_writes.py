@@ -15,6 +15,7 @@ import pytest
 from pysqlite3 import dbapi2
 
 from querytask import names
+from querytask.web.problems import shown
 from tests.controlplane.kit import api, script
 from tests.controlplane.kit.api import WRITE, Accounts, ApiProcess
 from tests.controlplane.kit.client import Json
@@ -172,6 +173,14 @@ def test_a_whole_manifest_is_taken(shared: Site, writer: httpx.Client):
     assert writer.post(TASKS, json=elsewhere).json()["field"] == "metadata.namespace"
 
 
+def held(body: Json, field: str) -> Any:
+    """What a body has in a field, by its place in dots."""
+    found: Any = body
+    for part in () if field == "body" else field.split("."):
+        found = found[int(part)] if isinstance(found, list) else found.get(part)
+    return found
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "field"),
     [
@@ -187,6 +196,7 @@ def test_a_whole_manifest_is_taken(shared: Site, writer: httpx.Client):
         ({"sql": "SELECT 1", "parameters": {"a": [1, "x"]}}, 422, "Invalid", "parameters"),
         ({"sql": "SELECT 1", "resources": {"memory": "lots"}}, 422, "Invalid", "resources.memory"),
         ({"sql": ""}, 422, "Invalid", "sql"),
+        ({"sql": "SELECT 1", "priority": 1_000_000_000}, 422, "Invalid", "priority"),
         ({"sql": "SELECT 1", "name": "Not A Name"}, 422, "Invalid", "name"),
         ({"sql": "SELECT 1", "image": "mine"}, 422, "Invalid", "image"),
         ({"sql": "SELECT 1", "owner": "a", "user_id": "b"}, 422, "Invalid", "body"),
@@ -220,10 +230,11 @@ def test_a_whole_manifest_is_taken(shared: Site, writer: httpx.Client):
     ],
 )
 def test_what_cannot_be_is_refused(writer: httpx.Client, body: Json, status: int, code: str, field: str):
-    """With the field as the caller has written it, and a sentence."""
+    """With the field as the caller has written it, what it held, and a sentence."""
     answer = writer.post(TASKS, json=body)
     assert refused(answer) == (status, code)
     assert answer.json().get("field") == field, answer.text
+    assert answer.json().get("value") == shown(held(body, field)), answer.text
     assert "Invalid value" not in answer.json()["detail"]
 
 

@@ -236,11 +236,17 @@ def _of_cluster(error: errors.ClusterError) -> Refusal:
 
 def of_causes(message: str, causes: Sequence[tuple[str, str]]) -> Refusal:
     """A 422 for fields of which the cluster has said what they must be."""
-    faults = [Fault(field=field, detail=detail) for field, detail in causes[:MOST_FAULTS]]
+    return of_faults(message, [Fault(field=field, detail=detail) for field, detail in causes])
+
+
+def of_faults(message: str, found: Sequence[Fault]) -> Refusal:
+    """The same for faults with what the fields held; ``message`` is the sentence where there are none."""
+    faults = list(found[:MOST_FAULTS])
     if not faults:
         return Refusal(Code.INVALID, message)
     first, listed = faults[0], faults if len(faults) > 1 else None
-    return Refusal(Code.INVALID, f"{first.field}: {first.detail}", field=first.field, faults=listed)
+    detail = f"{first.field}: {first.detail}"
+    return Refusal(Code.INVALID, detail, field=first.field, value=first.value, faults=listed)
 
 
 def _of_store(error: errors.StoreError) -> Refusal:

@@ -20,7 +20,7 @@ from querytask.web.idempotency import IdempotencyKey
 from querytask.web.identity import TaskId
 from querytask.web.parts import TheParts
 from querytask.web.problems import Code, Refusal, documented
-from querytask.web.submitting import CREATE, Submitted, made, outcomes
+from querytask.web.submitting import CREATE, Submitted, made, outcomes, refused
 from querytask.web.task import Wait
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["task"])
@@ -54,10 +54,13 @@ async def retry(
         status = words.status_of(task.phase)
         detail = f'the task "{task.name}" is {status}; it can be run again when it has its end'
         raise Refusal(Code.NOT_YET, detail, field="status", value=str(status))
+    raw = repeated(task)
     try:
-        return await made(parts, caller, request, background, "retry", repeated(task), key, wait)
+        return await made(parts, caller, request, background, "retry", raw, key, wait)
     except errors.AlreadyExists as error:
         raise Refusal(Code.ALREADY_EXISTS, str(error)) from error
+    except errors.Invalid as error:
+        raise refused(error, raw, renamed=False) from error
 
 
 def repeated(task: TaskRecord) -> dict[str, Any]:

@@ -6,31 +6,28 @@ the fields as the caller wrote them.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Body, Request
 from pydantic import Field
-from pydantic.alias_generators import to_snake
 from starlette.responses import Response
 
 from querytask import errors
 from querytask.adapters.caller import Access
 from querytask.adapters.store import StoredTask
-from querytask.web import files, identity, views
+from querytask.web import fields, files, identity, views
 from querytask.web.answers import JSON, written
 from querytask.web.callers import Caller, TheCaller
 from querytask.web.idempotency import Created, IdempotencyKey, create
 from querytask.web.noting import note
 from querytask.web.parts import Parts, TheParts
-from querytask.web.problems import Code, Refusal, documented, of_causes
+from querytask.web.problems import Code, Fault, Refusal, documented, of_faults, shown
 from querytask.web.submitting_models import ManifestSubmission, QuerySubmission, Submission
 from querytask.web.task import Wait, changed, wait_seconds
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 CREATE = Access("create")
 RETRY_SECONDS = 1
-_INDEX = re.compile(r"\[(\d+)\]")
 
 
 class Submitted(views.TaskView):
@@ -85,7 +82,7 @@ async def submit(
     try:
         return await made(parts, caller, request, background, "create", raw, key, wait)
     except errors.Invalid as error:
-        raise _renamed(error, body) from error
+        raise refused(error, raw, renamed=isinstance(body, QuerySubmission)) from error
 
 
 async def made(
@@ -161,14 +158,16 @@ def _served_here(parts: Parts, body: QuerySubmission | ManifestSubmission) -> No
         raise Refusal(Code.INVALID, detail, field="metadata.namespace", value=given)
 
 
-def _renamed(error: errors.Invalid, body: QuerySubmission | ManifestSubmission) -> Refusal:
-    """The refusal with the fields as the caller has called them."""
-    if isinstance(body, ManifestSubmission):
-        return of_causes(str(error), error.causes)
-    return of_causes(str(error), [(_own_name(field), detail) for field, detail in error.causes])
-
-
-def _own_name(field: str) -> str:
-    """Such as ``parameters.0.value`` for ``spec.parameters[0].value``."""
-    path = _INDEX.sub(r".\1", field.removeprefix("spec.").removeprefix("metadata."))
-    return ".".join(to_snake(part) for part in path.split("."))
+def refused(error: errors.Invalid, sent: dict[str, Any], *, renamed: bool) -> Refusal:
+    """The refusal with what was sent in the fields, and their names as the caller has called them."""
+    return of_faults(
+        str(error),
+        [
+            Fault(
+                field=fields.own_name(field) if renamed else field,
+                detail=detail,
+                value=shown(fields.value_at(sent, field)),
+            )
+            for field, detail in error.causes
+        ],
+    )

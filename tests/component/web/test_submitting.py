@@ -10,9 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from querytask import errors
 from querytask.api.task_spec import TaskSpec
-from querytask.web import submitting
-from querytask.web.problems import Code, refusal_of
+from querytask.web import fields, submitting
+from querytask.web.problems import VALUE_CHARACTERS, Code, refusal_of
 from querytask.web.submitting_models import (
     ExportRequest,
     ManifestSubmission,
@@ -159,4 +160,40 @@ def test_what_looks_like_a_manifest_is_one(body: dict[str, Any]):
 )
 def test_fields_are_called_as_they_were_sent(field: str, own: str):
     """Whoever sends `queue_timeout` does not look for `spec.queueTimeout`."""
-    assert submitting._own_name(field) == own
+    assert fields.own_name(field) == own
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("spec.priority", 1_000_000_000),
+        ("spec.parameters[1].values[0]", "x"),
+        ("metadata.labels[a.b/c]", "the data"),
+        ("spec.parameters[2].value", None),
+        ("spec.parameters[a]", None),
+        ("spec.timeout", None),
+        ("spec.sql.deeper", None),
+    ],
+)
+def test_what_a_field_held_is_found_by_its_path(field: str, value: Any):
+    """Nothing where nothing is."""
+    sent = {
+        "metadata": {"labels": {"a.b/c": "the data"}},
+        "spec": {"sql": "SELECT 1", "priority": 1_000_000_000, "parameters": [{}, {"values": ["x"]}]},
+    }
+    assert fields.value_at(sent, field) == value
+
+
+def test_a_refusal_says_what_the_fields_held():
+    """Of each field at fault, though the cluster's own words for it are left out; not more than is shown of
+    any value."""
+    error = errors.Invalid("no", 422, [("spec.priority", "must be less"), ("spec.sql", "must be short")])
+    sent = {"spec": {"priority": 7, "sql": "x" * 1000}}
+    refusal = submitting.refused(error, sent, renamed=True)
+    assert (refusal.field, refusal.value, refusal.detail) == ("priority", 7, "priority: must be less")
+    assert [(item.field, item.value) for item in refusal.faults or ()] == [
+        ("priority", 7),
+        ("sql", "x" * VALUE_CHARACTERS + "\u2026"),
+    ]
+    whole = submitting.refused(error, sent, renamed=False)
+    assert (whole.field, whole.value) == ("spec.priority", 7)
