@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,19 @@ def away(server: Server, how: signal.Signals = signal.SIGQUIT) -> Iterator[None]
         server.start()
 
 
+@contextlib.contextmanager
+def silent(server: Server) -> Iterator[None]:
+    """The server keeps its connections, takes new ones, and answers nobody, as one whose disk hangs."""
+    pids = server.processes()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def checks(operator: OperatorProcess, name: str, words: str) -> Callable[[], bool]:
     """Whether the operator is not ready, for that reason."""
 
@@ -121,7 +135,13 @@ def test_tasks_run_to_their_ends_though_the_operator_is_killed(site: Site) -> No
         assert gauge not in exposition
 
 
-def test_a_server_that_is_away_is_waited_for(site: Site, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weather", [away, silent])
+def test_a_server_that_is_away_is_waited_for(
+    site: Site,
+    server: Server,
+    tmp_path: Path,
+    weather: Callable[[Server], contextlib.AbstractContextManager[None]],
+) -> None:
     """What runs ends and says that it is not recorded, a cancellation works, nothing new starts, and the API
     answers 503; when the server is there again, everything follows by itself."""
     operator = site.operator()
@@ -133,28 +153,28 @@ def test_a_server_that_is_away_is_waited_for(site: Site, server: Server, tmp_pat
             site.reaches("stops", "Running")
             site.row(ends, "Running")
             assert client.get(TASKS).status_code == 200
-            with away(server):
+            with weather(server):
                 answer = client.get(TASKS)
                 assert (answer.status_code, answer.json()["code"]) == (503, "StoreUnavailable")
                 assert "Retry-After" in answer.headers
                 until(
                     checks(operator, "history", "cannot be reached"),
-                    20,
+                    60,
                     what="it is not ready",
                     told=operator.story,
                 )
                 assert operator.probe("healthz")[0] == 200
-                site.succeeds("ends")
+                site.succeeds("ends", timeout=90)
                 assert condition(site.task("ends"), "Recorded")["status"] == "False"
                 site.cancel("stops")
-                site.ends("stops", "Cancelled", "CancelRequested")
+                site.ends("stops", "Cancelled", "CancelRequested", timeout=90)
                 waits = site.submit("succeed", name="waits")
-                site.reaches("waits", "Queued")
+                site.reaches("waits", "Queued", timeout=90)
                 always(
                     lambda: not site.observer.pods_of(waits["metadata"]["uid"]), 1.0, what="nothing starts"
                 )
             site.succeeds("waits", timeout=40)
-            until(operator.ready, 20, what="the operator is ready again", told=operator.story)
+            until(operator.ready, 60, what="the operator is ready again", told=operator.story)
             for task, phase in ((ends, "Succeeded"), (stops, "Cancelled"), (waits, "Succeeded")):
                 site.row(task, phase)
                 assert len(site.history.attempts(task["metadata"]["uid"])) == 1

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -129,6 +130,12 @@ class Server:
         if process is not None:
             process.send_signal(how)
             process.wait(START_SECONDS)
+
+    def processes(self) -> list[int]:
+        """All processes of it that run now."""
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        return [server.pid, *(child.pid for child in server.children(recursive=True))]
 
     def log(self) -> str:
         """What the server has said."""

@@ -19,6 +19,8 @@ from querytask.adapters.store import backup, postgresql, schema, sqlite, witness
 from querytask.adapters.store.address import Address
 from querytask.adapters.store.failures import Where
 
+CHECK_SECONDS = 3600.0
+"""How long a server may take to read one table whole."""
 LIMITED = {"sqlite": sqlite.limited, "postgresql": postgresql.limited}
 
 
@@ -100,11 +102,11 @@ class PostgresqlDatabase:
         holding: Callable[[], bool] = lambda: True,
     ) -> None:
         self.where: Where = address
-        self._holding = holding
+        self._holding, self._reach = holding, postgresql.Reach()
         self._address, self._busy_seconds, self._name, self._key = address, busy_seconds, name, key
 
     def writing(self) -> sa.Engine:
-        engine = postgresql.writing(self._address, self._busy_seconds, self._name, self._key)
+        engine = postgresql.writing(self._address, self._busy_seconds, self._name, self._key, self._reach)
         sa.event.listen(engine, "begin", self._refuse_without_lock)
         return engine
 
@@ -118,7 +120,7 @@ class PostgresqlDatabase:
             )
 
     def reading(self, connections: int) -> sa.Engine:
-        return postgresql.reading(self._address, self._busy_seconds, connections, self._name)
+        return postgresql.reading(self._address, self._busy_seconds, connections, self._name, self._reach)
 
     def check_there(self) -> None:
         """A server tells by itself."""
@@ -126,10 +128,11 @@ class PostgresqlDatabase:
     def check(self, connection: sa.Connection) -> None:
         # The server compares a page with its checksum when it reads it; to be written out, a row is read
         # whole.
-        connection.exec_driver_sql("SET LOCAL enable_indexonlyscan = off").close()
-        for table in schema.tables.sorted_tables:
-            whole = sa.text(f"SELECT coalesce(sum(length({table.name}::text)), 0) FROM {table.name}")
-            connection.execute(whole).scalar_one()
+        with postgresql.patient(connection, CHECK_SECONDS):
+            connection.exec_driver_sql("SET LOCAL enable_indexonlyscan = off").close()
+            for table in schema.tables.sorted_tables:
+                whole = sa.text(f"SELECT coalesce(sum(length({table.name}::text)), 0) FROM {table.name}")
+                connection.execute(whole).scalar_one()
 
     def backup(self, target: Path) -> None:
         raise errors.StoreError(

@@ -21,6 +21,11 @@ from querytask.adapters.store.address import Address
 
 LEAST_VERSION = 13
 CONNECT_SECONDS = 5
+ANSWER_SECONDS = 5.0
+"""How much longer than it may wait for a lock the server may take for a statement, or for a commit: one that
+does not answer by then is away, though its connection stands."""
+QUICK_SECONDS = 1.0
+"""A refusal that comes sooner costs nobody anything."""
 IDLE_SECONDS = 60
 """How long the server keeps a transaction in which nothing is asked: whoever began it hangs."""
 OPERATOR, API = "querytask-operator", "querytask-api"
@@ -64,17 +69,43 @@ class Key(enum.IntEnum):
 SCHEMA_KEY = "hashtext(coalesce(current_schema(), ''))"
 
 
+class Reach:
+    """What is known of the way to one server: where a connection was not made in its time, the next one is
+    not tried for as long again. So one that hangs costs those who ask it half of their time at most, and
+    mostly nothing: they are told at once that it is away."""
+
+    def __init__(self) -> None:
+        self._until, self._why = 0.0, ""
+
+    def connect(self, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives; raises the driver's errors."""
+        import psycopg
+
+        began = time.monotonic()
+        if began < self._until:
+            raise psycopg.OperationalError(self._why)
+        try:
+            return make()
+        except psycopg.OperationalError as error:
+            took = time.monotonic() - began
+            if took >= QUICK_SECONDS:
+                self._until, self._why = time.monotonic() + took, str(error)
+            raise
+
+
 def connect(address: Address, name: str, busy_seconds: float, **options: Any) -> Any:
     """A connection of the driver, ready for use and outside of any transaction.
 
     Raises ``StoreRefused`` for a server that cannot hold a history, and the driver's errors.
     """
-    import psycopg
+    from querytask.adapters.store.postgresql_session import Session
 
     asked = {**_NETWORK, **address.parameters, "application_name": name[:63]}
     if "," in asked.get("host", ""):
         asked.setdefault("target_session_attrs", "read-write")
-    connection = psycopg.connect("", autocommit=True, **asked, **options)  # type: ignore[arg-type]
+    connection = Session.connect("", autocommit=True, **asked, **options)  # type: ignore[arg-type]
+    # What waits for a lock of the server is no sign of a server that hangs.
+    connection.answer_seconds = busy_seconds + ANSWER_SECONDS
     try:
         check_server(connection.info, address)
         times = {"lock": int(busy_seconds * 1000), "idle": IDLE_SECONDS * 1000}
@@ -85,11 +116,18 @@ def connect(address: Address, name: str, busy_seconds: float, **options: Any) ->
     return connection
 
 
-def writing(address: Address, busy_seconds: float, name: str = OPERATOR, key: Key = Key.HISTORY) -> sa.Engine:
+def writing(
+    address: Address,
+    busy_seconds: float,
+    name: str = OPERATOR,
+    key: Key = Key.HISTORY,
+    reach: Reach | None = None,
+) -> sa.Engine:
     """The engine of one writing connection, whose transactions exclude all others of that key."""
+    way = reach or Reach()
 
     def made() -> Any:
-        connection = connect(address, name, busy_seconds)
+        connection = way.connect(lambda: connect(address, name, busy_seconds))
         connection.autocommit = False
         return connection
 
@@ -108,14 +146,17 @@ def writing(address: Address, busy_seconds: float, name: str = OPERATOR, key: Ke
     return engine
 
 
-def reading(address: Address, busy_seconds: float, connections: int, name: str = OPERATOR) -> sa.Engine:
+def reading(
+    address: Address, busy_seconds: float, connections: int, name: str = OPERATOR, reach: Reach | None = None
+) -> sa.Engine:
     """The engine of the readers: each transaction sees one moment, and none can write."""
+    way = reach or Reach()
 
     def made() -> Any:
         import psycopg
 
         # Nothing is prepared: a plan that was made for other values may be a bad one for these.
-        connection = connect(address, name, busy_seconds, prepare_threshold=None)
+        connection = way.connect(lambda: connect(address, name, busy_seconds, prepare_threshold=None))
         connection.autocommit = False
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
@@ -144,9 +185,21 @@ def limited(connection: sa.Connection, seconds: float) -> Iterator[None]:
 
     sa.event.listen(connection, "before_cursor_execute", look)
     try:
-        yield
+        with patient(connection, seconds + ANSWER_SECONDS):
+            yield
     finally:
         sa.event.remove(connection, "before_cursor_execute", look)
+
+
+@contextlib.contextmanager
+def patient(connection: sa.Connection, seconds: float) -> Iterator[None]:
+    """Let the server take that long to answer what ``connection`` is asked within."""
+    session: Any = connection.connection.driver_connection
+    before, session.answer_seconds = session.answer_seconds, seconds
+    try:
+        yield
+    finally:
+        session.answer_seconds = before
 
 
 def _engine(made: Callable[[], Any], pool: type[sa.Pool], **options: Any) -> sa.Engine:

@@ -117,6 +117,7 @@ class DatabaseLock:
         try:
             if self._session is None:
                 self._session = postgresql.connect(self._address, self._name, ANSWER_SECONDS)
+                self._session.answer_seconds = ANSWER_SECONDS + 1  # its own word comes first
                 self._session.execute(f"SET statement_timeout = {int(ANSWER_SECONDS * 1000)}")
             yield self._session
         except psycopg.Error as error:
