@@ -180,7 +180,7 @@ async def test_a_history_is_copied(tmp_path: Path, url: str, given: str) -> None
     assert sorted(await found(tmp_path)) == ["one", "two"]
     code, out, err = run_in(tmp_path, how[1], "copy", *how[0])
     assert code == 1
-    assert "must hold no tasks yet" in err
+    assert "must hold nothing yet" in err
     assert PASSWORD not in out + err
 
 

@@ -111,11 +111,29 @@ async def test_a_history_that_has_something_is_not_written_over(
     await filled(history)
     await history.close()
     copy_history(directory, target, lambda line: None)
-    with pytest.raises(errors.StoreError, match="must hold no tasks yet"):
+    with pytest.raises(errors.StoreError, match="must hold nothing yet"):
         copy_history(directory, target, lambda line: None)
     moved = await open_database(target)
     assert await moved.count(TaskFilter(namespace="analytics")) == 3
     await moved.close()
+
+
+async def test_what_the_api_alone_has_written_is_not_written_over(
+    history: Store, directory: Path, target: str
+) -> None:
+    """Though there is no task beside it; an operator that has only started is no reason to refuse."""
+    await history.close()
+    there = await open_database(target)
+    await there.ping()
+    await there.close()
+    copy_history(directory, target, lambda line: None)
+    there = await open_database(target)
+    await there.api.note(
+        AuditRecord(at=T0, principal="p", verb="create", namespace="n", name="n", uid="u", request_id="r")
+    )
+    await there.close()
+    with pytest.raises(errors.StoreError, match="its table api_audit has rows"):
+        copy_history(directory, target, lambda line: None)
 
 
 async def test_a_copy_that_was_cut_short_is_begun_again(history: Store, directory: Path, target: str) -> None:
