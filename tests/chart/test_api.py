@@ -15,7 +15,18 @@ import pytest
 from cluster.harness import ControlPlane
 from querytask import names
 from querytask.web import settings
-from tests.chart.helm import Chart, Json, Refused, container, environment, only, pod_spec, program, render
+from tests.chart.helm import (
+    ROOT,
+    Chart,
+    Json,
+    Refused,
+    container,
+    environment,
+    only,
+    pod_spec,
+    program,
+    render,
+)
 from tests.chart.test_scenarios import make_namespace
 
 FILLED_IN = {
@@ -119,6 +130,19 @@ def test_probes_and_service_speak_what_it_speaks(operator_chart: Chart):
         assert read(objects).api_tls == ("On" if enabled else "Off")
         assert ("tls" in [item["name"] for item in pod_spec(objects)["volumes"]]) == enabled
         assert ("Secret" in [item["kind"] for item in objects]) == enabled
+
+
+def test_the_reference_names_the_service_and_its_port(operator_chart: Chart):
+    """Whoever reads where the API is finds it there."""
+    told = " ".join((ROOT / "docs" / "reference" / "rest-api.md").read_text(encoding="utf-8").split())
+    spoken = {}
+    for enabled in (True, False):
+        objects = render(operator_chart, {"api.tls.enabled": enabled}, release="querytask")
+        service = only(objects, "Service", "-api")
+        assert f"`{service['metadata']['name']}`" in told
+        spoken[enabled] = service["spec"]["ports"][0]["port"]
+    assert f"With TLS the API answers at port {spoken[True]} of the release's Service" in told
+    assert f"and without it at port {spoken[False]};" in told
 
 
 def test_a_given_certificate_is_used(operator_chart: Chart):

@@ -37,7 +37,8 @@ def _page(document: Json) -> str:
 
 _INTRODUCTION = f"""{MADE}# Reference of the REST API
 
-The API answers at port 8443 of the release's Service, with TLS. Its description for programs is
+With TLS the API answers at port 443 of the release's Service whose name ends in `-api`, and without it at
+port 80; for a release `querytask` that is `querytask-querytask-operator-api`. Its description for programs is
 [openapi.json](openapi.json), which it also serves at `/api/v1/openapi.json`; each call once, with its answer,
 is on the page of [examples](rest-api-examples.md).
 
