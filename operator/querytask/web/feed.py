@@ -5,7 +5,9 @@ not asked at all. The newest steps are kept in memory, so that a crowd of listen
 
 A history that was restored, or replaced by another one, numbers its steps anew from an earlier place: who
 has seen 500 would wait for ever where the next one is 301. So the feed has a ``generation``, which grows when
-another history is found, and everybody who waits learns of it.
+another history is found, and everybody who waits learns of it: it was opened anew, or the highest number that
+it has ever given has fallen, as where a database was restored under those who were connected. That the newest
+step itself is gone is no sign: it was purged, and the next one has a higher number still.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Feed:
     ) -> None:
         self._store, self._namespace, self._seconds, self._most = store, namespace, seconds, most
         self._steps: deque[ToldTransition] = deque(maxlen=kept)
-        self._floor = self._newest = 0
+        self._floor = self._newest = self._given = 0
         self._of: Store | None = None
         self._waiting = 0
         self.generation = 0
@@ -69,18 +71,19 @@ class Feed:
             raise Refusal(Code.TOO_MANY_REQUESTS, detail, retry_after=5)
         first, self._waiting = not self._waiting, self._waiting + 1
         try:
-            store, known = self._store(), self._newest
-            newest = await store.last_transition()
+            store, known = self._store(), self._given
+            newest, given = await store.last_transition(), await store.highest_given()
         except BaseException:
             self.leave()
             raise
         if first:
             # Nobody has looked for a while, and nobody waits who could miss what was written meanwhile.
-            self._begin(store, newest)
-        elif self._is_other(store, known, newest):
-            self._replaced(store, newest)
+            self._begin(store, newest, given)
+        elif self._is_other(store, known, given):
+            self._replaced(store, newest, given)
+        self._given = max(self._given, given)
         self._wanted.set()
-        return Watch(self, newest)
+        return Watch(self, max(newest, self._newest))
 
     def leave(self) -> None:
         """Wait no more."""
@@ -111,35 +114,39 @@ class Feed:
 
     async def _look(self) -> bool:
         try:
-            store, known = self._store(), self._newest
-            found = await store.transitions_after(self._namespace, known, AT_ONCE)
-            newest = found[-1].transition.id if found else await store.last_transition()
+            store, known = self._store(), self._given
+            found = await store.transitions_after(self._namespace, self._newest, AT_ONCE)
+            given = max(known, found[-1].transition.id or 0) if found else await store.highest_given()
+            other = self._is_other(store, known, given)
+            newest = 0
+            if other:
+                newest, given = await store.last_transition(), await store.highest_given()
         except errors.StoreError as error:
             log.warning("Changes cannot be read: %s", error)
             return False
-        if self._is_other(store, known, newest or 0):
-            self._replaced(store, await store.last_transition())
+        if other:
+            self._replaced(store, newest, given)
+            return True
+        self._given = max(self._given, given)
         # A look that began before the position was set anew may bring what stands before it.
-        elif fresh := [step for step in found if (step.transition.id or 0) > self._newest]:
+        if fresh := [step for step in found if (step.transition.id or 0) > self._newest]:
             self._keep(fresh)
         return True
 
-    def _is_other(self, store: Store, known: int, newest: int) -> bool:
-        """Whether ``store``, whose newest step is ``newest``, is not the history of which ``known`` was seen
-        before it was asked."""
-        return store is not self._of or newest < known
+    def _is_other(self, store: Store, known: int, given: int) -> bool:
+        """Whether ``store``, whose highest number is ``given``, is not the history of which ``known`` was
+        seen before it was asked."""
+        return store is not self._of or given < known
 
-    def _begin(self, store: Store, newest: int) -> None:
+    def _begin(self, store: Store, newest: int, given: int) -> None:
         self._steps.clear()
-        self._of, self._floor, self._newest = store, newest, newest
+        self._of, self._floor, self._newest, self._given = store, newest, newest, given
 
-    def _replaced(self, store: Store, newest: int) -> None:
+    def _replaced(self, store: Store, newest: int, given: int) -> None:
         log.warning(
-            "The history's newest step is %d, where %d was: it is another one, or its newest were purged",
-            newest,
-            self._newest,
+            "Another history is in place: its newest step is %d, where %d was known", newest, self._newest
         )
-        self._begin(store, newest)
+        self._begin(store, newest, given)
         self.generation += 1
         self._tell()
 

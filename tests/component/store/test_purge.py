@@ -175,3 +175,31 @@ async def test_purging_twice_is_no_matter(history: Store) -> None:
     await ended(history, "uid-1")
     assert (await history.purge(["uid-1"], at(0) + DAY, DAY)).gone == ("uid-1",)
     assert (await history.purge(["uid-1"], at(0) + DAY, DAY)).gone == ()
+
+
+async def test_the_highest_number_given_does_not_fall(history: Store) -> None:
+    """Though the newest steps have gone, and all of them: only another history has given less."""
+    assert await history.highest_given() == 0
+    await ended(history, "a")
+    await ended(history, "b")
+    newest = await history.last_transition()
+    assert newest == await history.highest_given() > 0
+    assert await purged(history, "b") == ["b"]
+    assert await history.last_transition() < newest
+    assert await purged(history, "a") == ["a"]
+    assert (await history.last_transition(), await history.highest_given()) == (0, newest)
+    await ended(history, "c")
+    assert await history.highest_given() >= await history.last_transition() > newest
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+async def test_it_falls_where_an_older_state_is_put_in_the_place(history: Store, database: Database) -> None:
+    """Under those who are connected, as a restore of a dump does, which sets the sequence with the rows."""
+    await ended(history, "a")
+    newest = await history.highest_given()
+    engine = database.writing()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE transitions")
+        connection.exec_driver_sql("SELECT setval('transitions_id_seq', 1)")
+    engine.dispose()
+    assert await history.highest_given() == 1 < newest

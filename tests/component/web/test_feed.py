@@ -16,27 +16,39 @@ from tests.component.store.builders import step
 
 
 class Steps:
-    """The two questions that a feed asks of a history, and how often it did."""
+    """The questions that a feed asks of a history, and how often it did."""
 
     def __init__(self) -> None:
         self.steps: list[ToldTransition] = []
-        self.looks = 0
+        self.given = self.looks = 0
         self.away = False
 
     def write(self, *uids: str) -> None:
         """Each has another step."""
         for uid in uids:
-            number = len(self.steps) + 1
-            self.steps.append(ToldTransition(TaskKey("analytics", uid, uid), step(id=number)))
+            self.given += 1
+            self.steps.append(ToldTransition(TaskKey("analytics", uid, uid), step(id=self.given)))
+
+    def purge(self, kept: int) -> None:
+        """Forget all but the first."""
+        del self.steps[kept:]
+
+    def restore(self, kept: int) -> None:
+        """Be as it was when these were all."""
+        self.purge(kept)
+        self.given = kept
 
     async def last_transition(self) -> int:
-        return len(self.steps)
+        return self.steps[-1].transition.id or 0 if self.steps else 0
+
+    async def highest_given(self) -> int:
+        return self.given
 
     async def transitions_after(self, namespace: str, after: int, limit: int = 100) -> list[ToldTransition]:
         self.looks += 1
         if self.away:
             raise errors.StoreUnavailable("away")
-        return self.steps[after : after + limit]
+        return [item for item in self.steps if (item.transition.id or 0) > after][:limit]
 
 
 @pytest.fixture
@@ -161,25 +173,55 @@ async def test_another_history_begins_anew(feed: Feed, steps: Steps):
     """One that was restored has fewer steps than were seen."""
     steps.write(*["a"] * 9)
     async with feed.watching():
-        del steps.steps[3:]
+        steps.restore(3)
         async with feed.watching() as watch:
             steps.write("b")
             assert await watch.changed("b", 5)
 
 
 async def test_who_waits_while_the_history_is_replaced_is_told(feed: Feed, steps: Steps):
-    """By the fall of its numbers, without another request; and hears what comes next, though its number is
-    lower than what was seen before."""
+    """By the fall of the highest number it gave, without another request; and hears what comes next, though
+    its number is lower than what was seen before."""
     steps.write(*["a"] * 9)
     async with feed.watching() as watch:
         assert not watch.replaced()
-        del steps.steps[3:]
+        steps.restore(3)
         assert await watch.news(5)
         assert watch.replaced()
         assert (watch.position, watch.replaced()) == (3, False)
         steps.write("b")
         assert await watch.news(5)
         assert ids(await watch.next()) == [4]
+
+
+async def test_a_purge_of_the_newest_steps_is_no_other_history(feed: Feed, steps: Steps):
+    """Nobody who waits is told anything, nor whoever comes then told again what was; the next step is told to
+    both, once."""
+    steps.write(*["a"] * 9)
+    async with feed.watching() as watch:
+        steps.write("a")
+        assert await watch.news(5)
+        await watch.next()
+        steps.purge(3)
+        assert await feed._look()
+        async with feed.watching() as late:
+            assert not await late.news(0.01)
+            assert not await watch.news(0.01)
+            steps.write("b")
+            for one in (watch, late):
+                assert await one.news(5)
+                assert (ids(await one.next()), one.replaced()) == ([11], False)
+    assert feed.generation == 0
+
+
+async def test_all_steps_may_be_purged(feed: Feed, steps: Steps):
+    """While nobody waits, too: the next one is told."""
+    steps.write(*["a"] * 9)
+    steps.purge(0)
+    async with feed.watching() as watch:
+        steps.write("b")
+        assert await watch.changed("b", 5) is True
+        assert not watch.replaced()
 
 
 async def test_a_history_that_has_grown_past_what_was_seen_is_another_one_all_the_same():

@@ -146,6 +146,9 @@ class History:
     async def last_transition(self) -> int:
         return await self._readers.ask(queries.last_transition)
 
+    async def highest_given(self) -> int:
+        return await self._readers.ask(queries.highest_given)
+
     async def figures(self, namespace: str) -> HistoryFigures:
         return await self._readers.ask_for(
             self._search_seconds, lambda connection: queries.figures(connection, namespace)

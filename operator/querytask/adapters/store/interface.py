@@ -123,7 +123,11 @@ class Store(Protocol):
         which they were written; 0 stands before the first. None comes in before one that was returned."""
 
     async def last_transition(self) -> int:
-        """The ``id`` of the newest step of all; 0 where there is none."""
+        """The ``id`` of the newest step of all; 0 where there is none. It falls when that one is purged."""
+
+    async def highest_given(self) -> int:
+        """The highest ``id`` that a step was ever given, which never falls: where it does, this is another
+        history. It may be that of a step that is not there yet, or never will be."""
 
     async def figures(self, namespace: str) -> HistoryFigures:
         """How many tasks there are, live and finished, by phase; raises ``StoreTooSlow``, too."""

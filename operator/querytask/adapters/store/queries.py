@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from querytask.adapters.store import rows
+from querytask.adapters.store import rows, witness
 from querytask.adapters.store.records import (
     DueExport,
     ExportRecord,
@@ -128,6 +128,7 @@ AFTER = (
     .with_hint(tasks, f"INDEXED BY {TASKS_KEY}", "sqlite")
 )
 LAST = sa.select(sa.func.max(transitions.c.id))
+GIVEN = sa.text("SELECT pg_sequence_last_value(pg_get_serial_sequence('transitions', 'id')::regclass)")
 COUNTS = (
     sa.select(tasks.c.phase, sa.func.count().label("number"))
     .where(tasks.c.namespace == sa.bindparam("namespace"))
@@ -229,6 +230,13 @@ def transitions_after(
 def last_transition(connection: sa.Connection) -> int:
     """The newest step of all."""
     return connection.execute(LAST).scalar() or 0
+
+
+def highest_given(connection: sa.Connection) -> int:
+    """The highest number that a step was given; purging does not change it."""
+    if connection.dialect.name == "sqlite":
+        return witness.steps(connection)
+    return connection.execute(GIVEN).scalar() or 0
 
 
 def figures(connection: sa.Connection, namespace: str) -> HistoryFigures:
