@@ -215,6 +215,7 @@ def main(environment: Mapping[str, str]) -> int:
     """Run until a signal; the exit code of the process."""
     try:
         config = settings.read(environment)
+        retention.period(config.task_retention, settings.spoken("task_retention", environment))
     except errors.SettingsError as error:
         sys.stderr.write(f"querytask: {error}\n")
         return 2

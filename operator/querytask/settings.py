@@ -245,6 +245,12 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def spoken(field: str, environment: Mapping[str, str]) -> str:
+    """The variable that has decided about a field of the operator's settings."""
+    other = next(item.metadata["instead"] for item in dataclasses.fields(Settings) if item.name == field)
+    return other if other and environment.get(other, "") != "" else variable(field)
+
+
 def _parse(name: str, hint: Any, text: str) -> Any:
     kind = typing.get_origin(hint) or hint
     try:

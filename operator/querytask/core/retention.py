@@ -39,13 +39,13 @@ class KeptTask:
     """When the files of the export were removed."""
 
 
-def period(text: str) -> dt.timedelta:
-    """The period that the setting names. Raises ``SettingsError`` for one that is no duration, zero, or too
-    long."""
+def period(text: str, setting: str = "taskRetention") -> dt.timedelta:
+    """The period that the setting names. Raises ``SettingsError``, which names it ``setting``, for one that
+    is no duration, shorter than a second, or too long."""
     try:
         return dt.timedelta(seconds=durations.seconds(text, least=1, most=LONGEST))
     except ValueError as error:
-        raise SettingsError(f"taskRetention {error}") from error
+        raise SettingsError(f"{setting} {error}") from error
 
 
 def scan_seconds(kept: dt.timedelta) -> float:
