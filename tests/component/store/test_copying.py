@@ -149,7 +149,8 @@ async def test_a_copy_that_was_cut_short_is_begun_again(history: Store, director
     engine = Postgresql(target).writing()
     for stop in range(len(said) - 1):
         with engine.connect() as connection, connection.begin():
-            connection.execute(sa.text("TRUNCATE queries, tasks, versions, moves, api_keys, api_audit CASCADE"))
+            names = "queries, tasks, versions, moves, api_keys, api_audit"
+            connection.execute(sa.text(f"TRUNCATE {names} CASCADE"))
         heard: list[str] = []
 
         def say(line: str, heard: list[str] = heard, stop: int = stop) -> None:
