@@ -3,6 +3,7 @@ of each kind. (``StoreUnavailable`` and ``ClusterUnavailable`` are in ``test_api
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import socket
@@ -96,30 +97,30 @@ def get(path: str, **query: str) -> Call:
     return lambda client: client.get(path, params=query)
 
 
-@pytest.mark.parametrize(
-    ("code", "call"),
-    [
-        (Code.MALFORMED_REQUEST, body("{")),
-        (Code.UNAUTHENTICATED, lambda client: client.get(TASKS, headers={"Authorization": "Bearer x"})),
-        (Code.NOT_FOUND, get("/api/v1/nothing")),
-        (Code.NOT_FOUND, get(f"{TASKS}/")),
-        (Code.TASK_NOT_FOUND, get(f"{TASKS}/nobody")),
-        (Code.TASK_NOT_FOUND, get(f"{TASKS}/elsewhere:task-running")),
-        (Code.NOTHING_THERE, get(f"{TASKS}/failed/preview")),
-        (Code.NOTHING_THERE, get(f"{TASKS}/running/logs")),
-        (Code.METHOD_NOT_ALLOWED, lambda client: client.delete("/api/v1/stats")),
-        (Code.NOT_YET, get(f"{TASKS}/running/export")),
-        (Code.EXPORT_GONE, get(f"{TASKS}/gone/export")),
-        (Code.EXPORTS_UNAVAILABLE, get(f"{TASKS}/kept/export")),
-        (Code.BODY_TOO_LARGE, body(json.dumps({"text": "x" * 5000}))),
-        (Code.UNSUPPORTED_MEDIA_TYPE, body("{}", **{"Content-Type": "text/plain"})),
-        (Code.INVALID, body('{"limit": "many"}')),
-        (Code.INVALID, body("[]")),
-        (Code.INVALID, get(f"{TASKS}/running", wait="for ever")),
-        (Code.INVALID, get(f"{TASKS}/running/logs", attempt="0")),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
+CALLS: list[tuple[Code, Call]] = [
+    (Code.MALFORMED_REQUEST, body("{")),
+    (Code.UNAUTHENTICATED, lambda client: client.get(TASKS, headers={"Authorization": "Bearer x"})),
+    (Code.NOT_FOUND, get("/api/v1/nothing")),
+    (Code.NOT_FOUND, get(f"{TASKS}/")),
+    (Code.TASK_NOT_FOUND, get(f"{TASKS}/nobody")),
+    (Code.TASK_NOT_FOUND, get(f"{TASKS}/elsewhere:task-running")),
+    (Code.NOTHING_THERE, get(f"{TASKS}/failed/preview")),
+    (Code.NOTHING_THERE, get(f"{TASKS}/running/logs")),
+    (Code.METHOD_NOT_ALLOWED, lambda client: client.delete("/api/v1/stats")),
+    (Code.NOT_YET, get(f"{TASKS}/running/export")),
+    (Code.EXPORT_GONE, get(f"{TASKS}/gone/export")),
+    (Code.EXPORTS_UNAVAILABLE, get(f"{TASKS}/kept/export")),
+    (Code.BODY_TOO_LARGE, body(json.dumps({"text": "x" * 5000}))),
+    (Code.UNSUPPORTED_MEDIA_TYPE, body("{}", **{"Content-Type": "text/plain"})),
+    (Code.INVALID, body('{"limit": "many"}')),
+    (Code.INVALID, body("[]")),
+    (Code.INVALID, get(f"{TASKS}/running", wait="for ever")),
+    (Code.INVALID, get(f"{TASKS}/running/logs", attempt="0")),
+]
+"""What provokes them, one request each."""
+
+
+@pytest.mark.parametrize(("code", "call"), CALLS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_code(reader: httpx.Client, code: Code, call: Call):
     """With its status, in the one shape, under an id that the log has."""
     answer = call(reader)
@@ -231,15 +232,36 @@ def raw(server: ApiProcess, authorization: str, *, length: int) -> ssl.SSLSocket
     return wire
 
 
+HERE, COMPONENT = Path(__file__).parent, Path(__file__).parents[1] / "component" / "web"
+ELSEWHERE: dict[Code, tuple[Path, str]] = {
+    Code.FORBIDDEN: (HERE / "test_api_codes.py", "test_no_right_at_all"),
+    Code.TOO_MANY_REQUESTS: (HERE / "test_api_codes.py", "test_too_many_at_one_time"),
+    Code.REQUEST_TIMEOUT: (HERE / "test_api_codes.py", "test_a_body_that_does_not_come"),
+    Code.STORE_UNAVAILABLE: (HERE / "test_api_door.py", "test_without_a_history_there_is_a_503"),
+    Code.CLUSTER_UNAVAILABLE: (HERE / "test_api_door.py", "test_without_the_api_server_nobody_is_let_in"),
+    Code.ALREADY_EXISTS: (HERE / "test_api_writes.py", "test_a_whole_manifest_is_taken"),
+    Code.KEY_REUSED: (HERE / "test_api_writes.py", "test_running_again_is_once_for_a_key"),
+    Code.TASK_FINISHED: (HERE / "test_api_writes.py", "test_a_running_task_is_cancelled_with_its_reason"),
+    Code.QUERY_TOO_SLOW: (COMPONENT / "test_routes.py", "test_a_history_that_fails"),
+    Code.CONFLICT: (COMPONENT / "test_routes.py", "test_a_history_that_fails"),
+    Code.INTERNAL: (COMPONENT / "test_routes.py", "test_a_history_that_fails"),
+    Code.OVERLOADED: (COMPONENT / "test_slow_clients.py", "test_too_many_connections_are_told_so"),
+}
+"""The tests that provoke what takes more than a request."""
+
+
 def test_no_code_is_left_out():
-    """Each stands in a test of the API that runs it."""
-    here = Path(__file__).parent
-    texts = [path.read_text(encoding="utf-8") for path in here.glob("test_api_*.py")]
-    component = here.parent / "component" / "web"
-    texts += [
-        path.read_text(encoding="utf-8")
-        for path in component.glob("test_*.py")
-        if "problems" not in path.name
-    ]
-    whole = "".join(texts)
-    assert [code for code in Code if f'"{code}"' not in whole and f"Code.{code.name}" not in whole] == []
+    """Each is provoked by a call of the list, or by the test that is named for it."""
+    assert sorted({code for code, _ in CALLS} | set(ELSEWHERE)) == sorted(Code)
+
+
+@pytest.mark.parametrize("code", ELSEWHERE)
+def test_what_is_provoked_elsewhere(code: Code):
+    """The test is there and has the code in it as a value, not in a comment or a sentence."""
+    path, name = ELSEWHERE[code]
+    (found,) = (
+        item
+        for item in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name == name
+    )
+    assert code in [item.value for item in ast.walk(found) if isinstance(item, ast.Constant)]
