@@ -13,6 +13,7 @@ import pytest
 
 from querytask.adapters.store import Store, open_database, open_history
 from querytask.names import DELETED, Phase
+from querytask.web.words import Status
 from tests.component.store import builders
 from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts
@@ -21,6 +22,8 @@ from tests.controlplane.kit.waiting import until
 from tests.kit import postgres
 
 PAST = 960
+GRACE_SECONDS = 300
+"""How long the one that does not stop may go on: longer than the test takes."""
 ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, DELETED)
 
 
@@ -63,7 +66,7 @@ async def past(store: Store, namespace: str, number: int) -> None:
 
 
 def live(site: Site) -> None:
-    """Tasks of now: ended in each way, running, and waiting."""
+    """Tasks of now: ended in each way, running, waiting, and one that is cancelled and does not stop."""
     for number in range(10):
         site.submit("succeed", name=f"done-{number}", export={"format": "CSV"} if number % 2 else None)
         site.submit("fail code=10 reason=SqlError", name=f"wrong-{number}")
@@ -71,7 +74,7 @@ def live(site: Site) -> None:
         site.reaches(f"done-{number}", "Succeeded")
         site.reaches(f"wrong-{number}", "Failed")
     for number in range(5):
-        site.submit("hang", name=f"runs-{number}")
+        site.submit("hang" if number else "stubborn", name=f"runs-{number}")
         site.reaches(f"runs-{number}", "Running")
     for number in range(15):
         site.submit("succeed", name=f"waits-{number}")
@@ -79,6 +82,8 @@ def live(site: Site) -> None:
     for number in range(5):
         site.cancel(f"waits-{number}")
         site.reaches(f"waits-{number}", "Cancelled")
+    site.cancel("runs-0")
+    site.reaches("runs-0", "Cancelling")
 
 
 def told(client: httpx.Client) -> dict[str, Any]:
@@ -97,6 +102,18 @@ def told(client: httpx.Client) -> dict[str, Any]:
         cursor = {"cursor": page["next_cursor"]}
 
 
+def looked_at(client: httpx.Client, uid: str) -> dict[str, Any]:
+    """All that is said of one task by itself, refusals, too."""
+    found: dict[str, Any] = {}
+    for part in ("", "/events", "/attempts", "/preview"):
+        answer = client.get(f"/api/v1/tasks/{uid}{part}")
+        told = answer.json()
+        if answer.status_code != 200:
+            del told["instance"]  # the request's own id
+        found[part] = (answer.status_code, told)
+    return found
+
+
 def settled(client: httpx.Client) -> dict[str, Any]:
     """The same, once the operator has written what it had to write of the ends."""
     last: list[dict[str, Any]] = [{}, told(client)]
@@ -111,7 +128,7 @@ def settled(client: httpx.Client) -> dict[str, Any]:
 
 def test_a_restart_changes_nothing_that_is_told(sites: Any, url: str, tmp_path: Path):
     """Every field of every task is the same before, meanwhile and after."""
-    site: Site = sites(database=url, max_running=5)
+    site: Site = sites(database=url, max_running=5, stop_grace_seconds=GRACE_SECONDS)
     asyncio.run(fill(site.history_dir, url, site.namespace))
     operator = site.operator()
     live(site)
@@ -120,13 +137,17 @@ def test_a_restart_changes_nothing_that_is_told(sites: Any, url: str, tmp_path: 
         with process.client(token) as client:
             before = settled(client)
             assert len(before) == PAST + 40
-            assert {item["status"] for item in before.values()} == {
-                *("queued", "running", "succeeded", "failed", "cancelled", "deleted")
-            }
+            past = {item["status"]: uid for uid, item in before.items() if uid.startswith("past-")}
+            now = {item["status"]: uid for uid, item in before.items() if not uid.startswith("past-")}
+            assert {*past, *now} == set(Status)
+            single = {uid: looked_at(client, uid) for uid in (*past.values(), *now.values())}
+            assert {found[""][0] for found in single.values()} == {200}
             stats = client.get("/api/v1/stats").json()["by_status"]
             operator.stop()
             assert told(client) == before
+            assert {uid: looked_at(client, uid) for uid in single} == single
             site.operator()
             after = settled(client)
             assert {uid: item for uid, item in after.items() if item != before[uid]} == {}
+            assert {uid: looked_at(client, uid) for uid in single} == single
             assert client.get("/api/v1/stats").json()["by_status"] == stats
