@@ -1,6 +1,6 @@
 """How many steps of tasks the history writes in a second, and whether the event loop feels it.
 
-    python -m benchmarks.history_writer [--seconds 20] [--tasks 50000]
+    python -m benchmarks.history_writer [--seconds 20] [--tasks 1000000] [--directory D]
 
 As the operator writes: many tasks at once, each step waited for until it is durable (``synchronous=FULL``), a
 transition with every step. A task takes three: it waits, it runs, it has succeeded with result and export.
@@ -17,6 +17,7 @@ import itertools
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,12 +31,13 @@ from querytask.adapters.store import (
     TaskRecord,
     TransitionRecord,
     open_history,
+    sqlite,
 )
 from querytask.core.listing import Order, PageRequest, TaskFilter
 from querytask.names import Phase, Reason
 from querytask_worker.contract import Column, Preview
 
-AT_ONCE = 32
+AT_ONCE = 16
 """Tasks that are written at the same time: as many as the operator reconciles."""
 LOOK_SECONDS = 0.005
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -48,6 +50,7 @@ class Load:
     def __init__(self, store: Store, until: float) -> None:
         self.store, self.until = store, until
         self.numbers: Iterator[int] = itertools.count()
+        self.name = f"new-{uuid.uuid4().hex[:8]}"  # the history may have been written to before
         self.steps = 0
         self.took: list[float] = []
 
@@ -75,9 +78,9 @@ class Load:
         now = T0 + dt.timedelta(seconds=number // 100)
         done = step == STEPS - 1
         task = TaskRecord(
-            uid=f"new-{number:08}",
+            uid=f"{self.name}-{number:08}",
             namespace=NAMESPACE,
-            name=f"new-{number:08}",
+            name=f"{self.name}-{number:08}",
             created_at=now,
             owner=f"owner-{number % 50}",
             sql=text(number % 1000),
@@ -144,11 +147,15 @@ def main() -> int:
     """Build, write, report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history_writer", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--tasks", type=int, default=50_000, help="rows that are there before")
+    parser.add_argument("--tasks", type=int, default=1_000_000, help="rows that are there before")
+    parser.add_argument("--directory", type=Path, help="a history that was made before; made anew without")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="querytask-history-") as temporary:
-        build(Path(temporary), given.tasks)
-        return 0 if asyncio.run(measure(Path(temporary), given.seconds)) else 1
+        history = given.directory or Path(temporary)
+        if not (history / sqlite.FILE_NAME).exists():
+            history.mkdir(parents=True, exist_ok=True)
+            build(history, given.tasks)
+        return 0 if asyncio.run(measure(history, given.seconds)) else 1
 
 
 if __name__ == "__main__":
