@@ -115,7 +115,7 @@ async def run(given: argparse.Namespace) -> bool:
         async with where.installation(NAMESPACE) as place:
             history = given.directory or place.history
             if not (history / sqlite.FILE_NAME).exists():
-                build(history, given.tasks)
+                await asyncio.to_thread(build, history, given.tasks)
             token = Accounts(place.plane, NAMESPACE).make("bench-reader")
             async with serving(place, where.plane.folder, history) as process:
                 kept = await asyncio.to_thread(measure, process, token, history, given.tasks, given.pages)
