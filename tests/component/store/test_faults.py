@@ -260,3 +260,14 @@ async def test_a_second_program_reads_while_one_writes(history: Store, directory
     assert stored is not None
     assert stored.task.phase == Phase.RUNNING
     await second.close()
+
+
+async def test_a_second_program_begins_while_one_hangs_in_a_write(history: Store, directory: Path) -> None:
+    """To read takes no turn, and whoever holds it may be suspended, or wait for a disk."""
+    await history.record(task())
+    other = dbapi2.connect(directory / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    second = await open_history(directory, migrating=False, busy_seconds=0.1)
+    assert await second.get("uid-1") is not None
+    other.close()
+    await second.close()

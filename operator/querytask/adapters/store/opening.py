@@ -48,7 +48,9 @@ async def open_history(
         if migrating:
             _create(path)
         database = SqliteDatabase(path, busy_seconds)
-        _prepare(database, database.writing(), migrating=migrating)
+        # A process beside the operator only looks: it must not need the turn of one that hangs in a write.
+        engine = database.writing() if migrating else database.reading(1)
+        _prepare(database, engine, migrating=migrating)
         return History(database, clock, search_seconds, migrating=migrating)
 
     return await asyncio.to_thread(open_it)
