@@ -58,11 +58,14 @@ def test_a_task_that_waits_can_be_moved_in_the_line(sites: Sites) -> None:
     tasks = [site.submit("succeed", name=name) for name in ("second", "third")]
     site.reaches("third", "Queued", reason="WaitingForSlot")
     site.patch(names.TASK_PLURAL, "third", {"spec": {"priority": 10}})
-    site.sees(lambda: site.task("third")["spec"]["priority"] == 10, "the priority has changed")
+    # What comes later by the same watch is looked at, and so the change was before it.
+    tasks.append(site.submit("succeed", name="fourth"))
+    site.reaches("fourth", "Queued", reason="WaitingForSlot")
     site.cancel("first")
     for task in tasks:
         site.succeeds(task["metadata"]["name"])
-    assert _order(site, [first, *tasks]) == ["first", "third", "second"]
+    # The others may have been made in one second, and then stand in no order that is told.
+    assert _order(site, [first, *tasks])[:2] == ["first", "third"]
 
 
 def test_a_restart_lets_nobody_overtake(sites: Sites) -> None:
