@@ -148,7 +148,11 @@ def main() -> int:
     parser.add_argument(
         "--pages", type=int, default=300, help="pairs of pages for each pair of filter and order"
     )
-    parser.add_argument("--directory", type=Path, help="a history that was made before; made anew without")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        help="a history that was made before, which the operator changes; made anew without",
+    )
     return 0 if asyncio.run(run(parser.parse_args())) else 1
 
 
