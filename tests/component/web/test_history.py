@@ -116,9 +116,11 @@ async def test_who_waits_for_changes_hears_of_another_file(kept: History, tmp_pa
     async with feed.watching() as watch:
         assert watch.position == 5
         replace(tmp_path)
-        assert await watch.news(10)
-        assert watch.replaced()
-        assert watch.position == 2
+        # Unannounced: until the file is opened anew, the open one may be read through old connections and
+        # new ones at once, and another history be found twice.
+        async with asyncio.timeout(10):
+            while not (watch.replaced() and watch.position == 2):
+                await watch.news(10)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
