@@ -64,7 +64,7 @@ async def cancel(
     if found.stored.finished or _has_ended(found.live):
         await _must_patch(caller, found.stored.task)
         raise finished(found.stored.task)
-    if found.stored.task.phase == Phase.CANCELLING or _asked(found.live):
+    if found.stored.task.phase == Phase.CANCELLING or views.cancel_asked(found.live):
         await _must_patch(caller, found.stored.task)
         return _answer(found.stored, found.live or {"spec": {"cancel": True}}, caller)
     reason = body.reason if body else ""
@@ -72,11 +72,6 @@ async def cancel(
     if first:
         background.add_task(note, parts, caller, request, "cancel", found.stored.task, reason)
     return _answer(found.stored, raw, caller)
-
-
-def _asked(raw: identity.Raw | None) -> bool:
-    """Whether somebody has cancelled the object."""
-    return raw is not None and (raw.get("spec") or {}).get("cancel") is True
 
 
 def _has_ended(raw: identity.Raw | None) -> bool:
@@ -99,7 +94,7 @@ async def _cancelled(caller: Caller, found: Found, reason: str) -> tuple[identit
             return await _patched(caller, task, _changes(task, reason, annotated=annotated)), True
         except errors.Invalid as error:
             live = await _looked_at(caller, task)
-            if _asked(live):
+            if views.cancel_asked(live):
                 await _must_patch(caller, task)
                 return live, False
             if error.causes:

@@ -243,22 +243,31 @@ class Steps(View):
 
 def task(found: StoredTask, live: Mapping[str, Any] | None = None, present: bool | None = None) -> TaskView:
     """One task; ``live`` is its object where it has not ended, ``present`` whether its file is there."""
-    record = found.task
+    record, export = found.task, found.export
+    ended = record.completed_at is not None
     return TaskView(
-        **_common(record, found.export) | _words(_phase(record, live)),
+        **{name: getattr(record, name) for name in _SHARED},
+        **_words(_phase(record, live)),
+        sources=tuple(record.sources),
+        is_success=record.phase == Phase.SUCCEEDED if ended else None,
+        cancel=_cancel(record.cancel),
+        export_status=words.export_status_of(export.state if export else None),
+        result_file_path=export.path if export else None,
+        result_file_bytes=export.bytes if export else None,
+        expires_at=export.expires_at if export else None,
         updated_at=found.updated_at,
         sql=record.sql,
         sql_truncated=False,
         sql_hash=found.sql_hash,
         normal_hash=found.normal_hash,
         rows=record.result.rows if record.result else None,
-        error=_error(record.error, traceback=True),
+        error=_error(record.error),
         parameters=tuple(record.parameters),
         resources=record.resources,
         spec=record.spec,
         statistics=record.statistics,
         result=_result(record),
-        export=_export(found.export, present),
+        export=_export(export, present),
         live=_live(live),
     )
 
@@ -287,36 +296,22 @@ _SHARED = (
 )
 
 
-def _common(found: TaskRecord, export: ExportRecord | None) -> dict[str, Any]:
-    ended = found.completed_at is not None
-    values = {name: getattr(found, name) for name in _SHARED}
-    return (
-        values
-        | _words(found.phase)
-        | {
-            "sources": tuple(found.sources),
-            "is_success": found.phase == Phase.SUCCEEDED if ended else None,
-            "cancel": _cancel(found.cancel),
-            "export_status": words.export_status_of(export.state if export else None),
-            "result_file_path": export.path if export else None,
-            "result_file_bytes": export.bytes if export else None,
-            "expires_at": export.expires_at if export else None,
-        }
-    )
-
-
 def _words(phase: str) -> dict[str, Any]:
     return {"status": words.status_of(phase), "state": words.state_of(phase)}
 
 
+def cancel_asked(live: Mapping[str, Any] | None) -> bool:
+    """Whether somebody has cancelled the object."""
+    return live is not None and (live.get("spec") or {}).get("cancel") is True
+
+
 def _phase(record: TaskRecord, live: Mapping[str, Any] | None) -> str:
     """The phase; a cancellation that was asked for shows before the operator has seen it."""
-    asked = live is not None and (live.get("spec") or {}).get("cancel") is True
     waits = record.phase in (Phase.QUEUED, Phase.RUNNING)
-    return Phase.CANCELLING if asked and waits and record.completed_at is None else record.phase
+    return Phase.CANCELLING if cancel_asked(live) and waits and record.completed_at is None else record.phase
 
 
-def _error(found: contract.Error | None, *, traceback: bool = False) -> ErrorView | None:
+def _error(found: contract.Error | None) -> ErrorView | None:
     if found is None:
         return None
     return ErrorView(
@@ -325,7 +320,7 @@ def _error(found: contract.Error | None, *, traceback: bool = False) -> ErrorVie
         message=found.message,
         position=found.position,
         retryable=found.retryable,
-        traceback=found.traceback if traceback else None,
+        traceback=found.traceback,
     )
 
 
