@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
@@ -27,14 +28,21 @@ from querytask.web import words
 from querytask.web.words import ExportStatus, State, Status
 from querytask_worker import contract
 
+_TWO = tuple(f"{number:02}" for number in range(60))
+_THREE = tuple(f"{number:03}" for number in range(1000))
+
+
+@lru_cache(1000)
+def _day(ordinal: int) -> str:
+    return dt.date.fromordinal(ordinal).isoformat()
+
 
 def moment_text(found: dt.datetime) -> str:
     """As ``contract.timestamp`` writes it, in a fraction of its time: a long list has tens of thousands."""
     if found.tzinfo is not dt.UTC:
         return contract.timestamp(found)
-    date = (found.year, found.month, found.day)
-    time = (found.hour, found.minute, found.second, found.microsecond // 1000)
-    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (*date, *time)  # noqa: UP031 -- half the time of any other
+    time = f"{_TWO[found.hour]}:{_TWO[found.minute]}:{_TWO[found.second]}.{_THREE[found.microsecond // 1000]}"
+    return f"{_day(found.toordinal())}T{time}Z"
 
 
 Moment = Annotated[dt.datetime, PlainSerializer(moment_text, return_type=str, when_used="json-unless-none")]

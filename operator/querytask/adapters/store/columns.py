@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
@@ -101,7 +102,12 @@ def _moment(value: int | None) -> dt.datetime | None:
 
 
 def _parsed(value: str | None) -> Any:
-    return None if value is None else json.loads(value)
+    if value is None:
+        return None
+    try:
+        return from_json(value)
+    except ValueError:
+        return json.loads(value)  # the quick parser ends where lists are nested two hundred deep
 
 
 def json_text(value: Any) -> str:

@@ -17,15 +17,20 @@ from querytask.adapters.store.schema import exports, results, tasks
 from querytask.adapters.store.schema import queries as texts
 from querytask_worker.contract import Error
 
-_OF_OTHERS = ("sql", "sql_length", "normal_hash", "rows")
-_PARTS = ("cancel", "error", "export")
-_OWN = tuple(item.name for item in dataclasses.fields(TaskSummary) if item.name not in {*_OF_OTHERS, *_PARTS})
+_OF_OTHERS: dict[str, sa.ColumnElement[Any]] = {
+    "sql": sa.func.substr(texts.c.sql, 1, SUMMARY_SQL),
+    "sql_length": sa.func.length(texts.c.sql),
+    "normal_hash": texts.c.normal_hash,
+    "rows": results.c.rows,
+}
+_MADE = ("sources", "cancel", "error", "export")
+_PLAIN = tuple(name for name in TaskSummary._fields if name not in _MADE)
 _CANCEL = tuple(item.name for item in dataclasses.fields(CancelRecord))
 _ERROR = tuple(item.name for item in dataclasses.fields(Error) if item.name != "traceback")
 _EXPORT = tuple(item.name for item in dataclasses.fields(ExportRecord) if item.name != "files")
 
-_NAMES = _OWN + _OF_OTHERS
-_CANCEL_AT = 1 + len(_NAMES)
+_SOURCES = 1 + len(_PLAIN)
+_CANCEL_AT = _SOURCES + 1
 _ERROR_AT = _CANCEL_AT + len(_CANCEL)
 _EXPORT_AT = _ERROR_AT + len(_ERROR)
 _ASKED = _CANCEL_AT + _CANCEL.index("requested_at")
@@ -35,11 +40,8 @@ _PUBLISHED = _EXPORT_AT + _EXPORT.index("attempt")
 SUMMARIES = (
     sa.select(
         tasks.c.place,
-        *[tasks.c[name] for name in _OWN],
-        sa.func.substr(texts.c.sql, 1, SUMMARY_SQL).label("sql"),
-        sa.func.length(texts.c.sql).label("sql_length"),
-        texts.c.normal_hash,
-        results.c.rows,
+        *[_OF_OTHERS[name].label(name) if name in _OF_OTHERS else tasks.c[name] for name in _PLAIN],
+        tasks.c.sources,
         *[tasks.c[f"cancel_{name}"] for name in _CANCEL],
         *[tasks.c[f"error_{name}"] for name in _ERROR],
         *[exports.c[name].label(f"export_{name}") for name in _EXPORT],
@@ -59,13 +61,11 @@ def summary_of(row: Sequence[Any]) -> TaskSummary:
     By position: ten thousand rows are asked for in one question, and to look each column up by its name would
     take half of the time.
     """
-    values: dict[str, Any] = dict(zip(_NAMES, row[1:_CANCEL_AT], strict=True))
-    values["sources"] = tuple(values["sources"])
-    values["cancel"] = values["error"] = values["export"] = None
+    cancel = error = export = None
     if row[_ASKED] is not None:
-        values["cancel"] = CancelRecord(**dict(zip(_CANCEL, row[_CANCEL_AT:_ERROR_AT], strict=True)))
+        cancel = CancelRecord(**dict(zip(_CANCEL, row[_CANCEL_AT:_ERROR_AT], strict=True)))
     if row[_CODE]:
-        values["error"] = Error(**dict(zip(_ERROR, row[_ERROR_AT:_EXPORT_AT], strict=True)))
+        error = Error(**dict(zip(_ERROR, row[_ERROR_AT:_EXPORT_AT], strict=True)))
     if row[_PUBLISHED] is not None:
-        values["export"] = ExportRecord(**dict(zip(_EXPORT, row[_EXPORT_AT:], strict=True)))
-    return TaskSummary(**values)
+        export = ExportRecord(**dict(zip(_EXPORT, row[_EXPORT_AT:], strict=True)))
+    return TaskSummary._make((*row[1:_SOURCES], tuple(row[_SOURCES]), cancel, error, export))
