@@ -8,6 +8,7 @@ import fcntl
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,20 @@ async def test_a_copy_can_be_broken_off(history: Store, directory: Path) -> None
     assert not [name for name in os.listdir(directory) if name.startswith("copy")]
     with pytest.raises(backup.Stopped):
         backup.check_file(directory / sqlite.FILE_NAME, 1, stop)
+
+
+async def test_a_check_beside_others_leaves_them_half_of_the_time(
+    history: Store, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It pauses for as long as it has worked; one that has the file to itself, as at a start, does not."""
+    await filled(history, 400)
+    monkeypatch.setattr(backup, "WORK_SECONDS", 0.0)
+    path, paused = directory / sqlite.FILE_NAME, [0.0]
+    backup.check_file(path, pause=paused.append)
+    assert paused == [0.0]
+    began = time.monotonic()
+    backup.check_file(path, stop=threading.Event(), pause=paused.append)
+    assert 0 < sum(paused) <= time.monotonic() - began
 
 
 async def test_what_is_damaged_gets_no_name(history: Store, directory: Path) -> None:

@@ -1,8 +1,9 @@
 """Looks after the file of the history: checks every page of it, and copies it while it is in use.
 
 A copy is of one moment: a read transaction is open for as long as it takes, which holds up no writer, and
-lets the write-ahead log grow by what is written meanwhile. It goes in steps with pauses between them, so
-that the disk belongs to the writer first, and it can be broken off.
+lets the write-ahead log grow by what is written meanwhile. It goes in steps with pauses between them, and so
+does the look at it that follows, so that disk and processor belong to the writer and to whoever asks first;
+and it can be broken off.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ STEP_PAGES = 256
 """Pages of one step: one mebibyte."""
 PAUSE_SECONDS = 0.002
 """Between two steps."""
-_STEPS_OF_CHECK = 100_000
-"""Steps of SQLite's machine between two looks at whether a check is to be broken off."""
+WORK_SECONDS = 0.01
+"""A check that works beside others pauses after so long, for as long as it has worked: to look at a large
+copy takes a minute of one core."""
+_STEPS_OF_CHECK = 5_000
+"""Steps of SQLite's machine, a millisecond or so, between two looks at whether a check is to pause, or to be
+broken off."""
 
 
 class Stopped(errors.StoreUnavailable):
@@ -49,8 +54,14 @@ def check(connection: sa.Connection, path: Path, *, quick: bool = False) -> None
         raise errors.StoreCorrupt(f"{path} is damaged: restore it from a backup ({'; '.join(found)[:500]})")
 
 
-def check_file(path: Path, busy_seconds: float = 5.0, stop: threading.Event | None = None) -> None:
-    """The same of a file that nobody writes to, such as a backup."""
+def check_file(
+    path: Path,
+    busy_seconds: float = 5.0,
+    stop: threading.Event | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """The same of a file that nobody writes to, such as a backup. With ``stop`` it works beside others: for
+    half of the time, and raises ``Stopped`` soon after that is set."""
     engine = sqlite.reading(path, busy_seconds, 1)
     try:
         with failures.translated(path), engine.connect() as connection:
@@ -58,7 +69,7 @@ def check_file(path: Path, busy_seconds: float = 5.0, stop: threading.Event | No
                 if stop.is_set():
                     raise Stopped
                 driver = connection.connection.driver_connection
-                driver.set_progress_handler(stop.is_set, _STEPS_OF_CHECK)  # type: ignore[union-attr]
+                driver.set_progress_handler(_beside(stop, pause), _STEPS_OF_CHECK)  # type: ignore[union-attr]
             check(connection, path)
     except errors.StoreError as error:
         if stop is not None and stop.is_set():
@@ -66,6 +77,20 @@ def check_file(path: Path, busy_seconds: float = 5.0, stop: threading.Event | No
         raise
     finally:
         engine.dispose()
+
+
+def _beside(stop: threading.Event, pause: Callable[[float], None]) -> Callable[[], bool]:
+    """What a check asks again and again: whether it is to be broken off, after a pause where one is due."""
+    resumed = time.monotonic()
+
+    def ask() -> bool:
+        nonlocal resumed
+        if (worked := time.monotonic() - resumed) >= WORK_SECONDS:
+            pause(worked)
+            resumed = time.monotonic()
+        return stop.is_set()
+
+    return ask
 
 
 def copy(
@@ -111,7 +136,7 @@ def _copy(
         raise errors.StoreUnavailable(f"the backup {target} cannot be written: {error}") from error
     finally:
         readers.dispose()
-    check_file(target, busy_seconds, stop)
+    check_file(target, busy_seconds, stop, pause)
     flush(target)
 
 
