@@ -16,15 +16,22 @@ _URL = re.compile(
     r"((?P<user>[^:/?#@\s]*)(:[^:/?#@\s]*)?@)?"
     rf"(?P<hosts>{_HOST}(,{_HOST})*)"
     r"(/(?P<database>[^/?#@\s]*))?"
-    r"(\?(?P<parameters>[^?#\s]*))?"
+    r"(\?(?P<parameters>[^?#@\s]*))?"
 )
 _PORT = re.compile(r":([0-9]*)(?=,|$)")
+
+
+def readable(url: str) -> bool:
+    """Whether nobody can take a part of the password for something else: it is a URL of a PostgreSQL server,
+    and each sign in it has one meaning."""
+    parts = _URL.fullmatch(url)
+    return parts is not None and parts["scheme"] in _SCHEMES and url.isprintable()
 
 
 def fault(url: str) -> str:
     """What is wrong with a URL of a PostgreSQL database, without its password; empty for a good one."""
     parts = _URL.fullmatch(url)
-    if parts is None or parts["scheme"] not in _SCHEMES:
+    if parts is None or not readable(url):
         return (
             f"must be a URL such as {EXAMPLE}, with every sign of the password that is no letter and no digit"
             f' percent-encoded, not "{visible(url)}"'

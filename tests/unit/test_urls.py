@@ -26,6 +26,7 @@ BAD = [
     (f"postgresql://u:{SECRET}/x@db/history", 'percent-encoded, not "postgresql://…"'),
     (f"postgresql://u:a@{SECRET}@db/history", 'not "postgresql://…"'),
     (f"postgresql://u:a?{SECRET}@db/history", 'not "postgresql://…"'),
+    (f"postgresql://u:1?{SECRET}@db/history", 'not "postgresql://…"'),
     (f"postgresql://u:a#{SECRET}@db/history", 'not "postgresql://…"'),
     (f"postgresql://u:a:{SECRET}@db/history", 'not "postgresql://…"'),
     (f"postgresql://u:a {SECRET}@db/history", 'not "postgresql://…"'),

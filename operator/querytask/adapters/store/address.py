@@ -9,15 +9,14 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping
 
-from querytask import errors
+from querytask import errors, urls
 
-SCHEMES = ("postgresql://", "postgres://")
 UNKNOWN = "postgresql://…"
 """Shown for a URL that nobody can read."""
 _MUST = (
-    "the URL of the history must be as libpq takes it, such as"
-    " postgresql://user:password@host:5432/database?sslmode=verify-full, and every sign of the password that"
-    " is no letter and no digit must be percent-encoded (it is not shown here, for it may hold the password)"
+    f"the URL of the history must be as libpq takes it, such as {urls.EXAMPLE}, and every sign of the"
+    " password that is no letter and no digit must be percent-encoded (it is not shown here, for it may hold"
+    " the password)"
 )
 
 
@@ -62,7 +61,7 @@ def shown(url: str) -> str:
 
 
 def _parsed(url: str) -> dict[str, str]:
-    if not url.startswith(SCHEMES) or _ambiguous(url):
+    if not urls.readable(url):
         raise errors.StoreRefused(_MUST)
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
@@ -73,14 +72,6 @@ def _parsed(url: str) -> dict[str, str]:
         # Without the cause, which may quote a part of the password.
         raise errors.StoreRefused(_MUST) from None
     return {name: str(value) for name, value in found.items() if value is not None}
-
-
-def _ambiguous(url: str) -> bool:
-    """Whether a sign of the password may have ended it: a part of it would then be taken for the host or the
-    database, and be shown."""
-    place = url.partition("://")[2].partition("?")[0]
-    authority, _, rest = place.partition("/")
-    return "@" in rest or authority.count("@") > 1 or "#" in place or not place.isprintable()
 
 
 def _shown(parameters: Mapping[str, str]) -> str:
