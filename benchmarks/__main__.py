@@ -31,20 +31,20 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("worker_tpch", "5 min", ("worker_tpch_ratio", "worker_fixed_seconds")),
+    Benchmark("worker_tpch", "2 min", ("worker_tpch_ratio", "worker_fixed_seconds")),
     Benchmark(
         "worker_interrupt",
-        "3 min",
+        "4 min",
         ("worker_interrupt_p99_seconds", "worker_stop_p99_seconds", "worker_stubborn_seconds"),
     ),
-    Benchmark("cold_task", "3 min", ("cold_task",)),
+    Benchmark("cold_task", "2 min", ("cold_task",)),
     Benchmark("api_writes", "1 min", ("api_writes",)),
-    Benchmark("throughput", "6 min", ("throughput",)),
-    Benchmark("startup", "4 min", ("startup_memory_megabytes", "startup_seconds")),
-    Benchmark("api_cancel", "3 min", ("api_cancel_p99_seconds",)),
+    Benchmark("throughput", "3 min", ("throughput",)),
+    Benchmark("startup", "2 min", ("startup_memory_megabytes", "startup_seconds")),
+    Benchmark("api_cancel", "4 min", ("api_cancel_p99_seconds",)),
     Benchmark(
         "cancel",
-        "10 min",
+        "5 min",
         (
             "cancel_p50_seconds",
             "cancel_p99_seconds",
@@ -55,12 +55,12 @@ BENCHMARKS = (
     ),
     Benchmark(
         "history_pages",
-        "5 min",
+        "2 min",
         ("history_page_p99_milliseconds", "history_uids_seconds", "history_memory_megabytes"),
     ),
     Benchmark(
         "history_http",
-        "8 min",
+        "4 min",
         (
             "history_http_p99_milliseconds",
             "history_http_uids_seconds",
@@ -69,9 +69,9 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
-        "history_writer", "1 min", ("history_transitions_per_second", "history_loop_blocked_milliseconds")
+        "history_writer", "2 min", ("history_transitions_per_second", "history_loop_blocked_milliseconds")
     ),
-    Benchmark("history_keeping", "2 min", ("history_purge_held_milliseconds",)),
+    Benchmark("history_keeping", "1 min", ("history_purge_held_milliseconds",)),
 )
 
 

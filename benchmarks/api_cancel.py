@@ -3,24 +3,26 @@
     python -m benchmarks.api_cancel [--tasks 1000] [--cancels 200] [--history-tasks 1000000]
 
 An operator with 1000 live tasks whose pods are played by a scripted kubelet, and the API beside it, as the
-pod has them: two processes on one history, which holds a million tasks of another namespace, too. While 50
-other requests a second come from other callers (lists, single tasks, counts), tasks are cancelled at a steady
-rate over TLS, each with its reason. What counts is the time from the request to its answer, as the client
-sees it, and each answer must be a 202. The baseline is the same write without the API: between two
-cancellations another task is cancelled by a PATCH to the API server.
+pod has them: two processes on one history, which holds a million tasks of another namespace, too; none of
+these falls due meanwhile, and no backup is made. While 50 other requests a second come from other callers
+(lists, single tasks, counts), tasks are cancelled at a steady rate over TLS, each with its reason. What
+counts is the time from the request to its answer, as the client sees it, and each answer must be a 202. The
+baseline is the same write without the API: between two cancellations another task is cancelled by a PATCH to
+the API server.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime as dt
 import itertools
 import ssl
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from benchmarks.bounds import percentile, report
 from benchmarks.history_rows import build
 from benchmarks.plane import Installation, kubelet, plane, task
 from querytask import names
+from querytask.adapters.store import sqlite
+from querytask.adapters.store.columns import millis
 from tests.controlplane.kit import api, script
 from tests.controlplane.kit.api import READ, WRITE, Accounts, ApiProcess
 from tests.controlplane.kit.client import Json
@@ -45,6 +49,7 @@ LIVE_SECONDS = 300.0
 REASON = {"reason": "measured"}
 KEPT = "3650d"
 """How long the operator is told to keep what has ended: the rows are of the past."""
+LATER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass
@@ -183,14 +188,22 @@ async def measured(place: Installation, process: ApiProcess, tasks: Sequence[Jso
     return found
 
 
+def fill(history: Path, tasks: int) -> None:
+    """A history in which nothing falls due meanwhile: the rows are of the past, and so would be the time of
+    each result."""
+    build(history, tasks)
+    with closing(sqlite.driver().connect(str(history / sqlite.FILE_NAME))) as connection, connection:
+        connection.execute("UPDATE exports SET expires_at = ? WHERE expires_at IS NOT NULL", [millis(LATER)])
+
+
 async def measure(tasks: int, cancels: int, history_tasks: int) -> bool:
     """True when the bound is kept."""
     scene = "hang stop=0.2"
     bodies = [task(f"live-{number}", sql=script.sql(scene)) for number in range(tasks)]
     with plane() as where:
         async with where.installation() as place, kubelet(place, scene):
-            await asyncio.to_thread(build, place.history, history_tasks)
-            with place.operator(max_running=tasks, task_retention=KEPT):
+            await asyncio.to_thread(fill, place.history, history_tasks)
+            with place.operator(max_running=tasks, task_retention=KEPT, backups_kept=0):
                 made = await place.create(names.TASK_PLURAL, bodies)
                 async with serving(place, where.plane.folder) as process:
                     found = await measured(place, process, made, cancels)

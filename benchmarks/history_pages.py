@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +170,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="querytask-history-") as temporary:
         directory = given.directory or Path(temporary)
         if not (directory / sqlite.FILE_NAME).exists():
-            build(directory, given.tasks)
+            # By another process: what the building has taken and given back is not to be counted.
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                pool.submit(build, directory, given.tasks).result()
         return 0 if asyncio.run(measure(directory, given.tasks, given.pages)) else 1
 
 
