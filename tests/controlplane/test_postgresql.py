@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +18,12 @@ from querytask.names import DELETED, Phase
 from tests.component.store import builders
 from tests.controlplane.conftest import Sites
 from tests.controlplane.kit import api, script
-from tests.controlplane.kit.api import Accounts
+from tests.controlplane.kit.api import TASKS, Accounts
 from tests.controlplane.kit.observer import condition
 from tests.controlplane.kit.operator import OperatorProcess
 from tests.controlplane.kit.site import Site
 from tests.controlplane.kit.waiting import always, until
-from tests.kit.postgres import PASSWORD, Server, database
-
-TASKS = "/api/v1/tasks"
+from tests.kit.postgres import PASSWORD, Server, database, suspended
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +70,8 @@ def away(server: Server, how: signal.Signals = signal.SIGQUIT) -> Iterator[None]
 @contextlib.contextmanager
 def silent(server: Server) -> Iterator[None]:
     """The server keeps its connections, takes new ones, and answers nobody, as one whose disk hangs."""
-    pids = server.processes()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with suspended(server.processes()):
         yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def checks(operator: OperatorProcess, name: str, words: str) -> Callable[[], bool]:

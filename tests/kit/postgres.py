@@ -20,7 +20,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -171,6 +171,20 @@ def database(server: Server, template: str | None = None) -> Iterator[str]:
         yield name
     finally:
         server.drop(name)
+
+
+@contextlib.contextmanager
+def suspended(pids: Sequence[int]) -> Iterator[None]:
+    """These processes of a server do nothing for a while, as on a machine that hangs: what is connected stays
+    so, and gets no answer."""
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _free_port() -> int:

@@ -30,6 +30,19 @@ STOP_SECONDS = 20.0
 _PORT = re.compile(r"The API is on port (\d+)")
 READ = ("get", "list", "watch")
 WRITE = (*READ, "create", "patch", "delete")
+TASKS = "/api/v1/tasks"
+KEY = "Idempotency-Key"
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    assert answer.json()["status"] == answer.status_code
+    return answer.status_code, answer.json()["code"]
+
+
+def uid_of(task: Json) -> str:
+    return str(task["metadata"]["uid"])
 
 
 def certificates(folder: Path) -> harness.Pki:

@@ -21,26 +21,27 @@ class History:
 
     def task(self, uid: str) -> Row | None:
         """The row of a task."""
-        return next(iter(self._rows("SELECT * FROM tasks WHERE uid = ?", uid)), None)
+        return next(iter(self.rows("SELECT * FROM tasks WHERE uid = ?", uid)), None)
 
     def tasks(self) -> list[Row]:
         """All tasks."""
-        return self._rows("SELECT * FROM tasks ORDER BY created_at, uid")
+        return self.rows("SELECT * FROM tasks ORDER BY created_at, uid")
 
     def attempts(self, uid: str) -> list[Row]:
         """The attempts of a task, in order."""
-        return self._rows("SELECT * FROM attempts WHERE uid = ? ORDER BY attempt", uid)
+        return self.rows("SELECT * FROM attempts WHERE uid = ? ORDER BY attempt", uid)
 
     def export(self, uid: str) -> Row | None:
         """The export of a task."""
-        return next(iter(self._rows("SELECT * FROM exports WHERE uid = ?", uid)), None)
+        return next(iter(self.rows("SELECT * FROM exports WHERE uid = ?", uid)), None)
 
     def transitions(self, uid: str) -> list[tuple[str, str, int]]:
         """The steps of a task, as (phase, reason, attempt), in order."""
-        rows = self._rows("SELECT phase, reason, attempt FROM transitions WHERE uid = ? ORDER BY id", uid)
+        rows = self.rows("SELECT phase, reason, attempt FROM transitions WHERE uid = ? ORDER BY id", uid)
         return [(row["phase"], row["reason"], row["attempt"]) for row in rows]
 
-    def _rows(self, statement: str, *values: Any) -> list[Row]:
+    def rows(self, statement: str, *values: Any) -> list[Row]:
+        """What a question answers; ``?`` stands for each of ``values``."""
         if not self._file.exists():
             return []
         uri = f"{self._file.absolute().as_uri()}?mode=ro"
@@ -60,7 +61,7 @@ class DatabaseHistory(History):
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def _rows(self, statement: str, *values: Any) -> list[Row]:
+    def rows(self, statement: str, *values: Any) -> list[Row]:
         with psycopg.connect(self._url, row_factory=dict_row, connect_timeout=5) as connection:
             connection.read_only = True
             try:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.harness import ControlPlane
+from querytask import names
 from querytask.settings import variable
 from tests.controlplane.kit.chart import RELEASE, Chart
-from tests.controlplane.kit.client import Client
+from tests.controlplane.kit.client import Client, Json
 from tests.controlplane.kit.history import DatabaseHistory, History
 from tests.controlplane.kit.kubelet import Kubelet
 from tests.controlplane.kit.loop import LoopThread
@@ -22,6 +23,7 @@ from tests.controlplane.kit.objects import Objects
 from tests.controlplane.kit.observer import Observer
 from tests.controlplane.kit.operator import OperatorProcess
 from tests.controlplane.kit.proxy import Proxy
+from tests.controlplane.kit.waiting import until
 from tests.controlplane.kit.waits import Waits
 from tests.controlplane.kit.zygote import Zygote
 
@@ -95,6 +97,14 @@ class Site(Objects, Waits):
         logged = [line for operator in self.operators for line in operator.unexpected()]
         found = violations + faults + logged
         assert not found, "\n".join((*found, "", self.observer.story()))
+
+    # tasks
+
+    def submit_again(self, name: str, *scenes: str) -> Json:
+        """Another task of that name, once the object of the old one has gone."""
+        made = until(lambda: None if self.get(names.TASK_PLURAL, name) else self.submit(*scenes, name=name))
+        assert made is not None
+        return made
 
     # operators
 

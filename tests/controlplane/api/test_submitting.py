@@ -1,5 +1,4 @@
-"""What the API writes: submitting, once for a key; cancelling; running again. Beside a real operator, in the
-name of real tokens."""
+"""Submitting through the API, once for a key, beside a real operator."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ import concurrent.futures
 import contextlib
 import json
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,44 +14,16 @@ from pysqlite3 import dbapi2
 
 from querytask import names
 from querytask.web.problems import shown
-from tests.controlplane.kit import api, script
-from tests.controlplane.kit.api import WRITE, Accounts, ApiProcess
+from tests.controlplane.kit import script
+from tests.controlplane.kit.api import KEY, TASKS, WRITE, Accounts, ApiProcess, refused
 from tests.controlplane.kit.client import Json
 from tests.controlplane.kit.site import Site
 from tests.controlplane.kit.waiting import until
 
-TASKS = "/api/v1/tasks"
-KEY = "Idempotency-Key"
 
-
-@pytest.fixture(scope="module")
-def accounts(_shared: Site) -> Accounts:
-    return Accounts(_shared.plane, _shared.namespace)
-
-
-@pytest.fixture(scope="module")
-def server(_shared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    """An API beside the shared operator."""
-    with api.serving(_shared, tmp_path_factory.mktemp("writes"), decision_seconds=0.2) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def writer(server: ApiProcess, accounts: Accounts) -> Iterator[httpx.Client]:
-    """A caller that may do all that the API asks for, and nothing to pods."""
-    with server.client(accounts.make("api-writer", WRITE)) as client:
-        yield client
-
-
-def refused(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of a refusal."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    return answer.status_code, answer.json()["code"]
-
-
-def rows(site: Site, statement: str, *values: Any) -> list[Json]:
-    """Of the history, read beside both programs."""
-    return site.history._rows(statement, *values)
+def named(site: Site, name: str) -> list[str]:
+    """The uids of all tasks of that name that there ever were."""
+    return [row["uid"] for row in site.history.rows("SELECT uid FROM tasks WHERE name = ?", name)]
 
 
 def change(site: Site, statement: str, *values: Any) -> None:
@@ -61,14 +31,6 @@ def change(site: Site, statement: str, *values: Any) -> None:
     with contextlib.closing(dbapi2.connect(str(site.history_dir / "history.db"), timeout=5)) as connection:
         connection.execute(statement, values)
         connection.commit()
-
-
-def named(site: Site, name: str) -> list[str]:
-    """The uids of all tasks of that name that there ever were."""
-    return [row["uid"] for row in rows(site, "SELECT uid FROM tasks WHERE name = ?", name)]
-
-
-# submitting
 
 
 def test_a_query_is_run_and_answered(shared: Site, writer: httpx.Client):
@@ -81,8 +43,10 @@ def test_a_query_is_run_and_answered(shared: Site, writer: httpx.Client):
     assert answer.headers["location"] == f"{TASKS}/{found['uid']}"
     assert found["owner"] == f"system:serviceaccount:{shared.namespace}:api-writer"
     assert found["name"].startswith("query-")
-    assert writer.get(answer.headers["location"]).json() == {
-        key: value for key, value in found.items() if key != "preview"
+    told = writer.get(answer.headers["location"]).json()
+    # The container's end may be noted in between.
+    assert told == {key: value for key, value in found.items() if key != "preview"} | {
+        "updated_at": told["updated_at"]
     }
 
 
@@ -355,7 +319,9 @@ def test_a_crash_between_two_writes_makes_no_second_task(shared: Site, writer: h
     again = writer.post(TASKS, json=body, headers=headers)
 
     assert (again.status_code, again.json()["uid"]) == (200, first["uid"])
-    assert rows(shared, "SELECT uid FROM api_keys WHERE name = ?", first["name"]) == [{"uid": first["uid"]}]
+    assert shared.history.rows("SELECT uid FROM api_keys WHERE name = ?", first["name"]) == [
+        {"uid": first["uid"]}
+    ]
     assert named(shared, first["name"]) == [first["uid"]]
 
 
@@ -366,7 +332,11 @@ def test_a_crash_before_the_object_was_made_makes_it_later(shared: Site, writer:
     shared.delete(names.TASK_PLURAL, first["name"])
     # As after a crash right after the claim: nobody has ever heard of that object.
     change(shared, "UPDATE api_keys SET uid = NULL WHERE name = ?", first["name"])
-    until(lambda: rows(shared, "SELECT 1 FROM tasks WHERE object_deleted_at > 0 AND uid = ?", first["uid"]))
+    until(
+        lambda: shared.history.rows(
+            "SELECT 1 FROM tasks WHERE object_deleted_at > 0 AND uid = ?", first["uid"]
+        )
+    )
     change(shared, "UPDATE tasks SET metadata = '{}' WHERE uid = ?", first["uid"])
 
     again = writer.post(TASKS, json=body, headers=headers)
@@ -376,281 +346,15 @@ def test_a_crash_before_the_object_was_made_makes_it_later(shared: Site, writer:
     shared.succeeds(first["name"])
 
 
-# cancelling
-
-
-def test_a_running_task_is_cancelled_with_its_reason(shared: Site, writer: httpx.Client):
-    """202; who and why are in the history, and it is safe to repeat until the end; then 400."""
-    task = shared.submit("hang stop=0.5", name="api-cancel")
-    shared.reaches("api-cancel", "Running")
-    path = f"{TASKS}/{task['metadata']['uid']}/cancel"
-    answer = writer.post(path, json={"reason": "the quarter is over"})
-
-    assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
-    assert writer.post(path, json={"reason": "another"}).status_code == 202
-    assert writer.post(f"{TASKS}/{shared.namespace}:api-cancel/cancel").status_code == 202
-    shared.reaches("api-cancel", "Cancelled")
-    row = shared.row(task, "Cancelled")
-    who = f"system:serviceaccount:{shared.namespace}:api-writer"
-    assert row["cancel_actor"] == f"querytask-api:{who}"
-    ended = writer.post(path)
-    assert refused(ended) == (400, "TaskFinished")
-    assert 'the task "api-cancel" is cancelled since' in ended.json()["detail"]
-    noted = until(lambda: rows(shared, "SELECT * FROM api_audit WHERE uid = ?", task["metadata"]["uid"]))
-    assert (noted[0]["verb"], noted[0]["principal"], noted[0]["detail"]) == (
-        "cancel",
-        who,
-        "the quarter is over",
-    )
-    assert noted[0]["request_id"] == answer.headers["x-request-id"]
-
-
-def test_the_first_reason_stays_in_the_history(shared: Site, writer: httpx.Client):
-    """What is said once the task is being cancelled changes nothing."""
-    task = shared.submit("hang stop=0.5", name="api-reason")
-    shared.reaches("api-reason", "Running")
-    path = f"{TASKS}/{task['metadata']['uid']}/cancel"
-    writer.post(path, json={"reason": "first"})
-    shared.reaches("api-reason", "Cancelling")
-    until(lambda: writer.get(f"{TASKS}/{task['metadata']['uid']}").json()["cancel"])
-    writer.post(path, json={"reason": "second"})
-    shared.reaches("api-reason", "Cancelled")
-    assert shared.row(task, "Cancelled")["cancel_reason"] == "first"
-
-
-def test_cancelling_at_one_time_is_one_cancellation(shared: Site, writer: httpx.Client):
-    """All are told the same, one reason counts, and one of them is noted."""
-    task = shared.submit("hang stop=0.3", name="api-crowd")
-    shared.reaches("api-crowd", "Running")
-    path = f"{TASKS}/{task['metadata']['uid']}/cancel"
-    with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda number: writer.post(path, json={"reason": f"{number}"}), range(10)))
-    assert {answer.status_code for answer in answers} == {202}
-    shared.reaches("api-crowd", "Cancelled")
-    reason = shared.row(task, "Cancelled")["cancel_reason"]
-    noted = until(lambda: rows(shared, "SELECT detail FROM api_audit WHERE uid = ?", task["metadata"]["uid"]))
-    assert [row["detail"] for row in noted] == [reason]
-
-
-def test_the_first_reason_stays_before_the_operator_has_seen_it(sites: Any, tmp_path: Any):
-    """A second one is answered the same and changes nothing: neither the reason nor who gave it; nor do
-    other annotations go. By uid and by name, of an object with annotations and without."""
-    site: Site = sites()
-    operator = site.operator()
-    made = {name: site.submit("hang", name=name) for name in ("bare", "bare-named", "noted", "noted-named")}
-    team = {"example.com/team": "data"}
-    root = f"/apis/{names.API_VERSION}/namespaces/{site.namespace}/querytasks"
-    for name in ("noted", "noted-named"):
-        site.plane.api.call("PATCH", f"{root}/{name}", {"metadata": {"annotations": team}})
-    for name, task in made.items():
-        site.reaches(name, "Running")
-        site.row(task, "Running")
-    with contextlib.ExitStack() as stack:
-        process = stack.enter_context(api.serving(site, tmp_path))
-        accounts = Accounts(site.plane, site.namespace)
-        one, other = (stack.enter_context(process.client(accounts.make(name, WRITE))) for name in "ab")
-        reader = stack.enter_context(process.client(accounts.make("c")))
-        operator.freeze()
-        for name, task in made.items():
-            given = f"{site.namespace}:{name}" if "named" in name else task["metadata"]["uid"]
-            for client, reason in ((one, "first"), (other, "second"), (other, "")):
-                answer = client.post(f"{TASKS}/{given}/cancel", json={"reason": reason})
-                assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
-            assert refused(reader.post(f"{TASKS}/{given}/cancel")) == (403, "Forbidden")
-            live = site.get(names.TASK_PLURAL, name) or {}
-            others = team if "noted" in name else {}
-            assert live["metadata"]["annotations"] == others | {names.CANCEL_REASON_ANNOTATION: "first"}
-        operator.thaw()
-        for name, task in made.items():
-            site.reaches(name, "Cancelled")
-            row = site.row(task, "Cancelled")
-            who = f"querytask-api:system:serviceaccount:{site.namespace}:a"
-            assert (row["cancel_reason"], row["cancel_actor"]) == ("first", who)
-
-
-def test_a_task_that_was_submitted_just_now_is_cancelled(shared: Site, writer: httpx.Client):
-    """Even before any operator has looked at it."""
-    for number in range(5):
-        made = writer.post(TASKS, json={"sql": script.sql("hang"), "name": f"api-at-once-{number}"}).json()
-        assert writer.post(f"{TASKS}/{made['uid']}/cancel").status_code == 202
-    for number in range(5):
-        shared.reaches(f"api-at-once-{number}", "Cancelled")
-
-
-def test_what_has_ended_cannot_be_cancelled(shared: Site, writer: httpx.Client):
-    """400 with a sentence, for a success, and for an object that was deleted."""
-    task = shared.submit("succeed", name="api-late")
-    shared.succeeds("api-late")
-    shared.row(task, "Succeeded")
-    answer = writer.post(f"{TASKS}/{task['metadata']['uid']}/cancel")
-    assert refused(answer) == (400, "TaskFinished")
-    assert 'the task "api-late" is succeeded since' in answer.json()["detail"]
-    assert answer.json()["value"] == "succeeded"
-
-    gone = shared.submit("hang", name="api-gone")
-    shared.reaches("api-gone", "Running")
-    shared.delete(names.TASK_PLURAL, "api-gone")
-    assert refused(writer.post(f"{TASKS}/{gone['metadata']['uid']}/cancel")) == (400, "TaskFinished")
-
-
-def test_the_end_may_come_in_between(sites: Any, tmp_path: Any):
-    """The history does not know it yet, the API server does: 400 all the same; nor is another task of that
-    name cancelled."""
-    site = sites()
-    operator = site.operator()
-    with (
-        api.serving(site, tmp_path) as process,
-        process.client(Accounts(site.plane, site.namespace).make("w", WRITE)) as client,
-    ):
-        task = site.submit("hang", name="ends")
-        other = site.submit("hang", name="again")
-        site.reaches("ends", "Running")
-        site.reaches("again", "Running")
-        operator.freeze()
-        assert client.post(f"{TASKS}/{task['metadata']['uid']}/cancel").status_code == 202
-        status = {"status": {"phase": "Failed", "reason": "SqlError"}}
-        path = f"/apis/{names.API_VERSION}/namespaces/{site.namespace}/querytasks/ends/status"
-        site.plane.api.call("PATCH", path, status)
-        for given in (task["metadata"]["uid"], f"{site.namespace}:ends"):
-            assert refused(client.post(f"{TASKS}/{given}/cancel")) == (400, "TaskFinished")
-        site.delete(names.TASK_PLURAL, "again")
-        anew = until(lambda: _made_again(site, "again"))
-        assert anew is not None
-        assert refused(client.post(f"{TASKS}/{other['metadata']['uid']}/cancel")) == (400, "TaskFinished")
-        assert (site.get(names.TASK_PLURAL, "again") or {})["metadata"]["uid"] == anew["metadata"]["uid"]
-        assert (site.get(names.TASK_PLURAL, "again") or {})["spec"]["cancel"] is False
-        operator.thaw()
-        operator.kill()
-    site.observer.violations.clear()
-
-
-def _made_again(site: Site, name: str) -> Json | None:
-    return None if site.get(names.TASK_PLURAL, name) else site.submit("hang", name=name)
-
-
-def test_what_is_not_there_cannot_be_cancelled(writer: httpx.Client, shared: Site):
-    """404 with a sentence."""
-    for unknown in (str(uuid.uuid4()), f"{shared.namespace}:nobody", "elsewhere:nobody"):
-        answer = writer.post(f"{TASKS}/{unknown}/cancel")
-        assert refused(answer) == (404, "TaskNotFound")
-        assert f'there is no task "{unknown}"' in answer.json()["detail"]
-
-
-def test_cancelling_needs_the_right(server: ApiProcess, accounts: Accounts, shared: Site):
-    """403 for whoever may read but not change, or do nothing at all; 404 where the task is not theirs to
-    read."""
-    task = shared.submit("hang", name="api-guarded")
-    shared.reaches("api-guarded", "Running")
-    path = f"{TASKS}/{task['metadata']['uid']}/cancel"
-    accounts_of = {
-        "api-may-read": accounts.make("api-may-read"),
-        "api-may-nothing": accounts.make("api-may-nothing", ()),
-        "api-other-name": accounts.make("api-other-name", WRITE, names_=("another",)),
-        "api-this-name": accounts.make("api-this-name", ("get", "patch"), names_=("api-guarded",)),
-    }
-    found = {}
-    for name, token in accounts_of.items():
-        with server.client(token) as client:
-            found[name] = [client.post(path).status_code for _ in range(2)]
-    assert found == {
-        "api-may-read": [403, 403],
-        "api-may-nothing": [403, 403],
-        "api-other-name": [404, 404],
-        "api-this-name": [202, 202],
-    }
-    shared.reaches("api-guarded", "Cancelled")
-
-
-def test_who_may_only_read_learns_of_no_end_by_cancelling(
-    server: ApiProcess, accounts: Accounts, shared: Site
-):
-    """The right is asked for first, also where nothing would be written."""
-    ended = shared.submit("succeed", name="api-right-ended")
-    stopping = shared.submit("hang stop=1", name="api-right-stopping")
-    shared.succeeds("api-right-ended")
-    shared.row(ended, "Succeeded")
-    shared.reaches("api-right-stopping", "Running")
-    with server.client(accounts.make("api-right-reader")) as client:
-        answer = client.post(f"{TASKS}/{ended['metadata']['uid']}/cancel")
-        assert refused(answer) == (403, "Forbidden")
-        shared.cancel("api-right-stopping")
-        path = f"{TASKS}/{stopping['metadata']['uid']}"
-        until(lambda: client.get(path).json()["status"] == "cancelling")
-        assert refused(client.post(f"{path}/cancel")) == (403, "Forbidden")
-    shared.reaches("api-right-stopping", "Cancelled")
-
-
-@pytest.mark.parametrize("body", [{"reason": "x" * 257}, {"why": "x"}, {"reason": 1}, []])
-def test_a_reason_has_its_bounds(shared: Site, writer: httpx.Client, body: Any):
-    """And no other field beside it."""
-    answer = writer.post(f"{TASKS}/{shared.namespace}:any/cancel", json=body)
-    assert refused(answer) == (422, "Invalid")
-
-
-# running again
-
-
-def test_a_task_is_run_again(shared: Site, writer: httpx.Client):
-    """With the same spec, and each knows the other; also when the first one's object is gone."""
-    task = shared.submit(
-        "succeed rows=4",
-        name="api-first",
-        owner="data-team",
-        priority=3,
-        parameters=[{"name": "a", "type": "INTEGER", "value": "1"}],
-        timeout="5m",
-        export={"format": "CSV", "fileName": "out"},
-    )
-    shared.succeeds("api-first")
-    shared.row(task, "Succeeded")
-    shared.delete(names.TASK_PLURAL, "api-first")
-    uid = task["metadata"]["uid"]
-    answer = writer.post(f"{TASKS}/{uid}/retry", params={"wait": "20s"})
-
-    assert answer.status_code == 201, answer.text
-    found = answer.json()
-    assert (found["retry_of"], found["owner"], found["preview"]["total_rows"]) == (uid, "data-team", 4)
-    assert found["name"].startswith("api-first-")
-    again = shared.get(names.TASK_PLURAL, found["name"])
-    assert again is not None
-    assert again["spec"] == task["spec"]
-    assert shared.row(again, "Succeeded")["retry_of"] == uid
-    third = writer.post(f"{TASKS}/{found['uid']}/retry", params={"wait": "20s"}).json()
-    assert (third["retry_of"], len(third["name"])) == (found["uid"], len(found["name"]))
-
-
-def test_running_again_is_once_for_a_key(shared: Site, writer: httpx.Client):
-    """The same rules as for submitting; the key of one task is not for another."""
-    one, two = (shared.submit("succeed", name=f"api-once-{number}") for number in (1, 2))
-    for task in (one, two):
-        shared.succeeds(task["metadata"]["name"])
-        shared.row(task, "Succeeded")
-    headers = {KEY: str(uuid.uuid4())}
-    first = writer.post(f"{TASKS}/{one['metadata']['uid']}/retry", headers=headers).json()
-    again = writer.post(f"{TASKS}/{one['metadata']['uid']}/retry", headers=headers).json()
-    assert (first["uid"], first["retry_of"]) == (again["uid"], one["metadata"]["uid"])
-    other = writer.post(f"{TASKS}/{two['metadata']['uid']}/retry", headers=headers)
-    assert refused(other) == (409, "IdempotencyKeyReused")
-
-
-def test_what_has_not_ended_is_not_run_again(shared: Site, writer: httpx.Client):
-    """409 with a sentence; what is not there is a 404."""
-    task = shared.submit("hang", name="api-unfinished")
-    shared.reaches("api-unfinished", "Running")
-    answer = writer.post(f"{TASKS}/{task['metadata']['uid']}/retry")
-    assert refused(answer) == (409, "NotYet")
-    assert refused(writer.post(f"{TASKS}/{uuid.uuid4()}/retry")) == (404, "TaskNotFound")
-    shared.cancel("api-unfinished")
-    shared.reaches("api-unfinished", "Cancelled")
-
-
 def test_no_token_is_left_anywhere(server: ApiProcess, accounts: Accounts, shared: Site):
     """Neither in the log nor in the history, nor is a key."""
     token, key = accounts.make("api-secretive", WRITE), f"secret-{uuid.uuid4()}"
     with server.client(token) as client:
         client.post(TASKS, json={"sql": script.sql("succeed")}, headers={KEY: key})
-    until(lambda: rows(shared, "SELECT 1 FROM api_audit WHERE principal LIKE '%api-secretive'"))
-    kept = json.dumps(rows(shared, "SELECT * FROM api_keys") + rows(shared, "SELECT * FROM api_audit"))
+    until(lambda: shared.history.rows("SELECT 1 FROM api_audit WHERE principal LIKE '%api-secretive'"))
+    kept = json.dumps(
+        shared.history.rows("SELECT * FROM api_keys") + shared.history.rows("SELECT * FROM api_audit")
+    )
     for secret in (token, key):
         assert secret not in server.log.read_text()
         assert secret not in kept

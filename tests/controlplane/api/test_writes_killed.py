@@ -106,6 +106,6 @@ def test_each_key_makes_one_task(site: Site, apis: Apis):
     listed = site.plane.api.call("GET", site.path(names.TASK_PLURAL))["items"]
     assert sorted(item["metadata"]["uid"] for item in listed) == sorted(set(found))
     assert len(listed) == len(KEYS)
-    rows = site.history._rows("SELECT uid FROM api_keys WHERE uid IS NOT NULL")
+    rows = site.history.rows("SELECT uid FROM api_keys WHERE uid IS NOT NULL")
     assert sorted(row["uid"] for row in rows) == sorted(found)
     until(lambda: len(site.history.tasks()) == len(KEYS), 30, what="the operator has them all")

@@ -1,5 +1,5 @@
 """Every code of a refusal is provoked once: by a server with narrow bounds, on a history that holds one task
-of each kind. (``StoreUnavailable`` and ``ClusterUnavailable`` are in ``test_api_door``.)"""
+of each kind. (``StoreUnavailable`` and ``ClusterUnavailable`` are in ``test_door``.)"""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ from querytask_worker.contract import Error
 from tests.component.store import builders
 from tests.controlplane.conftest import new_namespace
 from tests.controlplane.kit import api
-from tests.controlplane.kit.api import Accounts, ApiProcess
+from tests.controlplane.kit.api import TASKS, Accounts, ApiProcess
 from tests.controlplane.kit.waiting import until
 
-TASKS = "/api/v1/tasks"
 Call = Callable[[httpx.Client], httpx.Response]
 
 
@@ -232,16 +231,16 @@ def raw(server: ApiProcess, authorization: str, *, length: int) -> ssl.SSLSocket
     return wire
 
 
-HERE, COMPONENT = Path(__file__).parent, Path(__file__).parents[1] / "component" / "web"
+HERE, COMPONENT = Path(__file__).parent, Path(__file__).parents[2] / "component" / "web"
 ELSEWHERE: dict[Code, tuple[Path, str]] = {
-    Code.FORBIDDEN: (HERE / "test_api_codes.py", "test_no_right_at_all"),
-    Code.TOO_MANY_REQUESTS: (HERE / "test_api_codes.py", "test_too_many_at_one_time"),
-    Code.REQUEST_TIMEOUT: (HERE / "test_api_codes.py", "test_a_body_that_does_not_come"),
-    Code.STORE_UNAVAILABLE: (HERE / "test_api_door.py", "test_without_a_history_there_is_a_503"),
-    Code.CLUSTER_UNAVAILABLE: (HERE / "test_api_door.py", "test_without_the_api_server_nobody_is_let_in"),
-    Code.ALREADY_EXISTS: (HERE / "test_api_writes.py", "test_a_whole_manifest_is_taken"),
-    Code.KEY_REUSED: (HERE / "test_api_writes.py", "test_running_again_is_once_for_a_key"),
-    Code.TASK_FINISHED: (HERE / "test_api_writes.py", "test_a_running_task_is_cancelled_with_its_reason"),
+    Code.FORBIDDEN: (HERE / "test_codes.py", "test_no_right_at_all"),
+    Code.TOO_MANY_REQUESTS: (HERE / "test_codes.py", "test_too_many_at_one_time"),
+    Code.REQUEST_TIMEOUT: (HERE / "test_codes.py", "test_a_body_that_does_not_come"),
+    Code.STORE_UNAVAILABLE: (HERE / "test_door.py", "test_without_a_history_there_is_a_503"),
+    Code.CLUSTER_UNAVAILABLE: (HERE / "test_door.py", "test_without_the_api_server_nobody_is_let_in"),
+    Code.ALREADY_EXISTS: (HERE / "test_submitting.py", "test_a_whole_manifest_is_taken"),
+    Code.KEY_REUSED: (HERE / "test_running_again.py", "test_running_again_is_once_for_a_key"),
+    Code.TASK_FINISHED: (HERE / "test_cancelling.py", "test_a_running_task_is_cancelled_with_its_reason"),
     Code.QUERY_TOO_SLOW: (COMPONENT / "test_routes.py", "test_a_history_that_fails"),
     Code.CONFLICT: (COMPONENT / "test_routes.py", "test_a_history_that_fails"),
     Code.INTERNAL: (COMPONENT / "test_routes.py", "test_a_history_that_fails"),

@@ -28,7 +28,7 @@ from tests.component.store import builders
 from tests.controlplane.kit import api
 from tests.controlplane.kit.api import Accounts
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rest-api-examples.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "rest-api-examples.md"
 NAMESPACE, UID = "analytics", "0d7c1a52-6f0b-4f6e-9a3e-3f1c5b8a2d11"
 CONTENT = b"carrier,late\nUA,18\n"
 SQL = "SELECT carrier, count(*) AS late FROM 'flights/flights.parquet' WHERE dep_delay > 60 GROUP BY ALL"
@@ -56,78 +56,80 @@ def examples() -> list[Example]:
     return found
 
 
+FILE = contract.File("late.csv", len(CONTENT), 1, hashlib.sha256(CONTENT).hexdigest())
+COLUMNS = (contract.Column("carrier", "VARCHAR"), contract.Column("late", "BIGINT"))
+PREVIEW = contract.Preview(('["UA",18]',))
+EXPIRES = builders.at(10**9)
+TASK = builders.task(
+    UID,
+    "Succeeded",
+    name="late-flights",
+    owner="data-team",
+    sql=SQL,
+    sources=("flights",),
+    reason="Completed",
+    message="1 rows",
+    attempt=1,
+    queued_at=builders.at(0),
+    started_at=builders.at(2),
+    completed_at=builders.at(5),
+    execution_seconds=3.0,
+    object_deleted_at=builders.at(60),
+    result=builders.result(rows=1, columns=COLUMNS, preview=PREVIEW),
+)
+ATTEMPT = builders.attempt(
+    pod_name=names.pod_name(UID, 1),
+    node="node-1",
+    granted_at=builders.at(1),
+    started_at=builders.at(2),
+    finished_at=builders.at(5),
+    reason="Completed",
+    exit_code=0,
+)
+EXPORT = builders.export(
+    path=f"{NAMESPACE}/{UID}/1/late.csv",
+    format="CSV",
+    compression="Uncompressed",
+    bytes=FILE.bytes,
+    rows=1,
+    sha256=FILE.sha256,
+    files=(FILE,),
+    expires_at=EXPIRES,
+)
+STEPS = (
+    builders.step("Queued", "PodPending", at=builders.at(1), source="reconcile"),
+    builders.step("Running", "Started", at=builders.at(2), source="reconcile"),
+    builders.step("Succeeded", "Completed", at=builders.at(5), source="mailbox"),
+)
+MANIFEST = contract.Manifest(
+    namespace=NAMESPACE,
+    name="late-flights",
+    uid=UID,
+    attempt=1,
+    started_at=contract.timestamp(builders.at(2)),
+    published_at=contract.timestamp(builders.at(5)),
+    expires_at=contract.timestamp(EXPIRES),
+    sql_sha256=hashlib.sha256(SQL.encode()).hexdigest(),
+    duckdb_version="v1.5.5",
+    rows=1,
+    columns=COLUMNS,
+    preview=PREVIEW,
+    format="CSV",
+    compression="Uncompressed",
+    files=(FILE,),
+)
+
+
 async def fill(folder: Path) -> None:
     """One task that has succeeded, with its steps, its result and its file."""
-    file = contract.File("late.csv", len(CONTENT), 1, hashlib.sha256(CONTENT).hexdigest())
-    columns = (contract.Column("carrier", "VARCHAR"), contract.Column("late", "BIGINT"))
-    preview = contract.Preview(('["UA",18]',))
     store = await open_history(folder / "history")
-    await store.record(
-        builders.task(
-            UID,
-            "Succeeded",
-            name="late-flights",
-            owner="data-team",
-            sql=SQL,
-            sources=("flights",),
-            reason="Completed",
-            message="1 rows",
-            attempt=1,
-            queued_at=builders.at(0),
-            started_at=builders.at(2),
-            completed_at=builders.at(5),
-            execution_seconds=3.0,
-            object_deleted_at=builders.at(60),
-            result=builders.result(rows=1, columns=columns, preview=preview),
-        ),
-        builders.attempt(
-            pod_name=names.pod_name(UID, 1),
-            node="node-1",
-            granted_at=builders.at(1),
-            started_at=builders.at(2),
-            finished_at=builders.at(5),
-            reason="Completed",
-            exit_code=0,
-        ),
-        builders.export(
-            path=f"{NAMESPACE}/{UID}/1/late.csv",
-            format="CSV",
-            compression="Uncompressed",
-            bytes=file.bytes,
-            rows=1,
-            sha256=file.sha256,
-            files=(file,),
-            expires_at=builders.at(10**9),
-        ),
-        [
-            builders.step("Queued", "PodPending", at=builders.at(1), source="reconcile"),
-            builders.step("Running", "Started", at=builders.at(2), source="reconcile"),
-            builders.step("Succeeded", "Completed", at=builders.at(5), source="mailbox"),
-        ],
-    )
+    await store.record(TASK, ATTEMPT, EXPORT, STEPS)
     await store.close()
     directory = folder / "exports" / NAMESPACE / UID
     (directory / "1").mkdir(parents=True)
     (directory / "1" / "late.csv").write_bytes(CONTENT)
     (directory / "1" / "_worker.log").write_text("the query is prepared\nthe file is published\n")
-    manifest = contract.Manifest(
-        namespace=NAMESPACE,
-        name="late-flights",
-        uid=UID,
-        attempt=1,
-        started_at=contract.timestamp(builders.at(2)),
-        published_at=contract.timestamp(builders.at(5)),
-        expires_at=contract.timestamp(builders.at(10**9)),
-        sql_sha256=hashlib.sha256(SQL.encode()).hexdigest(),
-        duckdb_version="v1.5.5",
-        rows=1,
-        columns=columns,
-        preview=preview,
-        format="CSV",
-        compression="Uncompressed",
-        files=(file,),
-    )
-    (directory / "_manifest.json").write_bytes(contract.dump(manifest))
+    (directory / "_manifest.json").write_bytes(contract.dump(MANIFEST))
 
 
 @pytest.fixture(scope="module")
