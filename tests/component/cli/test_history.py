@@ -16,7 +16,7 @@ import pytest
 
 from querytask.adapters.store import TaskRecord, open_database, open_history, prepare_history
 from querytask.cli import history as command
-from tests.component.store.test_faults import ENVIRONMENT
+from tests.component.store.weather import ENVIRONMENT
 from tests.kit.postgres import PASSWORD, Server, database
 
 NOW = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)

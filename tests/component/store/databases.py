@@ -70,3 +70,37 @@ class Postgresql:
 
     def reading(self, connections: int = 1) -> sa.Engine:
         return postgresql.reading(self._address, BUSY_SECONDS, connections)
+
+
+class Questions:
+    """Every question that ``connection`` is asked, with its parameters, until ``stop``."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self._asked: list[tuple[str, Any]] = []
+        sa.event.listen(connection, "before_cursor_execute", self._note)
+
+    def stop(self) -> None:
+        """Of a connection that others go on with."""
+        sa.event.remove(self.connection, "before_cursor_execute", self._note)
+
+    def taken(self) -> list[tuple[str, Any]]:
+        """Those since this was asked last."""
+        asked, self._asked = self._asked, []
+        return asked
+
+    def _note(self, _c: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
+        if text.startswith(("SELECT", "(SELECT")):
+            self._asked.append((text, parameters))
+
+
+class Plans(Questions):
+    """The same on SQLite, with the plan of each."""
+
+    def plans(self) -> list[str]:
+        """Of the questions since this was asked last."""
+        return [
+            row[3]
+            for text, parameters in self.taken()
+            for row in self.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
+        ]

@@ -4,11 +4,7 @@ systems."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,40 +12,12 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2
 
-import querytask
-import querytask_worker
 from querytask import errors
 from querytask.adapters.store import Store, open_history
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.names import Phase
 from tests.component.store.builders import step, task
-
-WRITES_UNTIL_KILLED = """
-import asyncio, sys
-from pathlib import Path
-from tests.component.store.builders import attempt, step, task
-from querytask.adapters.store import open_history
-
-async def main(directory, prefix):
-    store = await open_history(Path(directory))
-    async def go_on(lane):
-        number = 0
-        while True:
-            uid = f"{prefix}-{lane}-{number}"
-            await store.record(task(uid, message="x" * 500), attempt(), None, [step()])
-            print(uid, flush=True)
-            number += 1
-    await asyncio.gather(*[go_on(lane) for lane in range(8)])
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-ROOTS = [
-    Path(querytask.__path__[0]).parent,
-    Path(querytask_worker.__path__[0]).parent,
-    Path(__file__).parents[3],
-]
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
+from tests.component.store.weather import assert_kept, damage, fill_up, kill_writers, write_until_refused
 
 
 @pytest.fixture(scope="session")
@@ -58,30 +26,12 @@ def dialect() -> str:
     return "sqlite"
 
 
-def test_a_killed_writer_loses_no_row_that_it_had_answered_for(directory: Path) -> None:
-    """SIGKILL in the middle of commits, again and again on the same file: every row that ``record`` had
-    come back with is there, whole."""
-    promised: list[str] = []
-    for round_number, lines in enumerate((60, 200)):
-        command = [sys.executable, "-c", WRITES_UNTIL_KILLED, str(directory), f"round{round_number}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as writing:
-            assert writing.stdout is not None
-            promised += [writing.stdout.readline().strip() for _ in range(lines)]
-            writing.send_signal(signal.SIGKILL)
-            promised += [line.strip() for line in writing.stdout if line.endswith("\n")]
-    assert "" not in promised
-
-    async def read() -> None:
-        history = await open_history(directory)
-        await history.integrity_check()
-        found = {key.uid for key in await history.present_tasks("analytics", limit=100_000)}
-        assert set(promised) <= found
-        stored = await history.get(promised[-1])
-        assert stored is not None
-        assert len(stored.attempts) == len(await history.transitions(promised[-1])) == 1
-        await history.close()
-
-    asyncio.run(read())
+async def test_a_killed_writer_loses_no_row_that_it_had_answered_for(directory: Path) -> None:
+    """On one and the same file."""
+    promised = await asyncio.to_thread(kill_writers, str(directory))
+    history = await open_history(directory)
+    await assert_kept(history, promised)
+    await history.close()
 
 
 async def test_another_process_may_hold_the_file_for_a_while(history: Store, directory: Path) -> None:
@@ -119,14 +69,6 @@ async def test_a_file_that_stays_locked_is_said_to_be(directory: Path) -> None:
     await history.close()
 
 
-def fill_up(path: Path) -> None:
-    """Write until the volume takes no more."""
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(b"x" * 4096):
-            pass
-    assert os.statvfs(path).f_bavail == 0
-
-
 def mounted(directory: Path, *arguments: str) -> Iterator[Path]:
     """``directory`` as a mount of its own, or a skipped test where that is not to be had."""
     directory.mkdir()
@@ -150,15 +92,7 @@ async def test_a_full_volume_stops_writes_and_nothing_else(small_volume: Path) -
     ballast = small_volume / "ballast"
     fill_up(ballast)
 
-    written, refused = [], None
-    for number in range(200):
-        try:
-            await history.record(task(f"uid-{number}", message="y" * 4000))
-            written.append(f"uid-{number}")
-        except errors.StoreUnavailable as error:
-            refused = error
-            break
-    assert refused is not None
+    written, refused = await write_until_refused(history)
     assert refused.fault == "Full"
     assert "is full: free space on it" in str(refused)
     with pytest.raises(errors.StoreUnavailable):
@@ -210,14 +144,6 @@ async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(errors.StoreCorrupt, match="restore it from a backup"):
         await open_history(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes().startswith(b"no database")
-
-
-def damage(path: Path, sample: bytes) -> None:
-    """Overwrite the head of a page that holds ``sample``."""
-    content = bytearray(path.read_bytes())
-    page = content.rindex(sample) // 4096 * 4096
-    content[page : page + 100] = b"\xff" * 100
-    path.write_bytes(content)
 
 
 async def test_damage_inside_is_found(directory: Path) -> None:

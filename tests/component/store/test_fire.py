@@ -25,7 +25,7 @@ from querytask.adapters.store import Backups, Store, open_history, prepare_histo
 from querytask.adapters.store.sqlite import FILE_NAME
 from querytask.adapters.store.unused import Patience, moving
 from tests.component.store.builders import Clock, step, task
-from tests.component.store.test_faults import ENVIRONMENT, damage
+from tests.component.store.weather import ENVIRONMENT, damage
 
 LOGS = ("-wal", "-shm")
 

@@ -15,7 +15,7 @@ import pytest
 from querytask import errors
 from querytask.adapters.store import HistoryLock, Store, filesystem, open_history, sqlite
 from querytask.adapters.store.lock import FILE_NAME
-from tests.component.store.test_faults import ENVIRONMENT
+from tests.component.store.weather import ENVIRONMENT
 
 LOCKS_UNTIL_TOLD = """
 import sys

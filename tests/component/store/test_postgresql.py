@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from querytask import errors
 from querytask.adapters.store import postgresql
 from querytask.adapters.store.address import Address
-from tests.component.store.test_faults import ENVIRONMENT
+from tests.component.store.weather import ENVIRONMENT
 
 ADDRESS = Address("postgresql://ann:secret@db/history")
 

@@ -20,7 +20,7 @@ from querytask import errors
 from querytask.adapters.store import open_database
 from tests.component.store.builders import step, task
 from tests.component.store.databases import Database
-from tests.component.store.test_faults import fill_up
+from tests.component.store.weather import fill_up, write_until_refused
 from tests.kit import postgres
 
 
@@ -274,17 +274,9 @@ async def test_a_full_volume_stops_writes_and_nothing_else(
         await history.record(task("before"), None, None, [step()])
         ballast = folder / "ballast"
         fill_up(ballast)
-        written, fault = ["before"], None
-        for number in range(300):
-            try:
-                await history.record(task(f"uid-{number}", message="y" * 4000))
-                written.append(f"uid-{number}")
-            except errors.StoreUnavailable as error:
-                fault = error
-                break
-        assert fault is not None
+        written, fault = await write_until_refused(history)
         assert (fault.fault, "has no room: free space" in str(fault)) == ("Full", True)
-        for uid in written:
+        for uid in ["before", *written]:
             assert await history.get(uid) is not None
         ballast.unlink()
         await history.ping()

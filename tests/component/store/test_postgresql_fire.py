@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -20,7 +18,7 @@ from querytask import errors
 from querytask.adapters.store import Store, open_database
 from querytask.names import Phase
 from tests.component.store.builders import attempt, export, result, step, task
-from tests.component.store.test_faults import ENVIRONMENT, WRITES_UNTIL_KILLED
+from tests.component.store.weather import assert_kept, kill_writers
 from tests.kit import postgres
 
 LANES = 8
@@ -205,33 +203,12 @@ async def test_sessions_that_are_ended_in_the_middle_of_commits(url: str, server
     await history.close()
 
 
-def test_a_killed_writer_loses_no_row_that_it_had_answered_for(url: str) -> None:
-    """SIGKILL in the middle of commits, again and again on the same database: every row that ``record`` had
-    come back with is there, whole."""
-    program = WRITES_UNTIL_KILLED.replace("Path(directory)", "directory").replace(
-        "open_history", "open_database"
-    )
-    promised: list[str] = []
-    for round_number, lines in enumerate((60, 200)):
-        command = [sys.executable, "-c", program, url, f"round{round_number}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as writing:
-            assert writing.stdout is not None
-            promised += [writing.stdout.readline().strip() for _ in range(lines)]
-            writing.send_signal(signal.SIGKILL)
-            promised += [line.strip() for line in writing.stdout if line.endswith("\n")]
-    assert "" not in promised
-
-    async def read() -> None:
-        history = await open_database(url)
-        await history.integrity_check()
-        found = {key.uid for key in await history.present_tasks("analytics", limit=100_000)}
-        assert set(promised) <= found
-        stored = await history.get(promised[-1])
-        assert stored is not None
-        assert len(stored.attempts) == len(await history.transitions(promised[-1])) == 1
-        await history.close()
-
-    asyncio.run(read())
+async def test_a_killed_writer_loses_no_row_that_it_had_answered_for(url: str) -> None:
+    """In one and the same database."""
+    promised = await asyncio.to_thread(kill_writers, url)
+    history = await open_database(url)
+    await assert_kept(history, promised)
+    await history.close()
 
 
 async def test_two_operators_at_once_are_serialised(url: str) -> None:

@@ -4,11 +4,8 @@ hangs: it is away, and nobody waits for it for ever."""
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -31,19 +28,6 @@ ALL = TaskFilter(namespace=task("before").namespace)
 def dialect() -> str:
     """A file has no sessions."""
     return "postgresql"
-
-
-@contextmanager
-def stopped(pids: Sequence[int]) -> Iterator[None]:
-    """Suspend these processes of a server."""
-    assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def sessions(server: postgres.Server, url: str) -> list[int]:
@@ -86,7 +70,7 @@ async def used(url: str) -> Store:
 async def test_a_session_that_hangs_is_left_for_another(own_url: str, server: postgres.Server) -> None:
     """Whoever reads, lists or writes is answered by a new one."""
     store = await used(own_url)
-    with stopped(sessions(server, own_url)):
+    with postgres.suspended(sessions(server, own_url)):
         async with asyncio.timeout(MOST_SECONDS):
             found, page, _ = await asyncio.gather(
                 store.get("before"), store.search(ALL, PageRequest()), store.record(task("meanwhile"))
@@ -104,7 +88,7 @@ async def test_a_server_that_hangs_is_away() -> None:
         url = f"{server.url(server.create())}?connect_timeout=2"
         store, lock = await used(url), DatabaseLock(url, "operator-a")
         assert lock.acquire()
-        with stopped(server.processes()):
+        with postgres.suspended(server.processes()):
             *told, held = await asyncio.gather(
                 away(store.get("before")),
                 away(store.search(ALL, PageRequest())),

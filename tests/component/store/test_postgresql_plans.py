@@ -18,7 +18,7 @@ from querytask.adapters.store.search_cursor import Cursor
 from querytask.core.listing import Order, PageRequest, TaskFilter
 from querytask.names import ExportState, Phase
 from tests.component.store.builders import at, attempt, export, step, task
-from tests.component.store.databases import Postgresql
+from tests.component.store.databases import Postgresql, Questions
 from tests.component.store.test_search_plans import PAIRS
 from tests.kit import postgres
 
@@ -97,26 +97,13 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-class Asked:
+class Asked(Questions):
     """A reader, and how many rows each of its questions has made the server look at."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
-        self.questions: list[tuple[str, Any]] = []
-        sa.event.listen(connection, "before_cursor_execute", self._note)
-
-    def _note(self, _c: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
-        if text.startswith(("SELECT", "(SELECT")):
-            self.questions.append((text, parameters))
-
-    def stop(self) -> None:
-        sa.event.remove(self.connection, "before_cursor_execute", self._note)
 
     def looked_at(self) -> list[tuple[int, str]]:
         """The rows of each question so far, with its plan."""
-        asked, self.questions = self.questions, []
         found = []
-        for text, parameters in asked:
+        for text, parameters in self.taken():
             explained = self.connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", parameters)
             plan = explained.scalar_one()[0]["Plan"]
             found.append((_rows(plan), f"{text}\n{plan}"))

@@ -15,7 +15,7 @@ from querytask.adapters.store.schema import tasks, transitions
 from querytask.core.collection_facts import TaskState
 from querytask.names import DELETED, ExportState, Phase
 from tests.component.store.builders import Clock, at, export, step, task
-from tests.component.store.databases import Database
+from tests.component.store.databases import Database, Plans
 
 
 def key(uid: str, name: str | None = None) -> TaskKey:
@@ -165,18 +165,10 @@ async def test_no_question_reads_a_whole_table(history: Store, database: Databas
     that could grow."""
     await history.record(task("uid-1", phase=Phase.SUCCEEDED), None, export())
     engine = database.reading()
-    asked: list[tuple[str, Any]] = []
-    sa.event.listen(
-        engine, "before_cursor_execute", lambda c, cur, text, parameters, *_: asked.append((text, parameters))
-    )
     with engine.connect() as connection, connection.begin():
+        asked = Plans(connection)
         QUESTIONS[name](connection)
-        questions = [item for item in asked if item[0].startswith("SELECT")]
-        plans = [
-            row[3]
-            for text, parameters in questions
-            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters).fetchall()
-        ]
+        plans = asked.plans()
     engine.dispose()
     assert plans
     whole = [line for line in plans if not line.startswith("SEARCH")]

@@ -17,7 +17,7 @@ from querytask.adapters.store import Backups, damaged_files, open_history, prepa
 from querytask.adapters.store.restore import STAGED, Prepared
 from querytask.adapters.store.unused import Patience
 from tests.component.store.builders import Clock, at, task
-from tests.component.store.test_faults import damage
+from tests.component.store.weather import damage
 
 FILE = sqlite.FILE_NAME
 

@@ -27,7 +27,7 @@ from querytask.adapters.store.search_cursor import Cursor
 from querytask.core.listing import MAX_UIDS, Order, PageRequest, TaskFilter
 from querytask.names import ExportState, Phase
 from tests.component.store.builders import at, task
-from tests.component.store.databases import Database, Sqlite
+from tests.component.store.databases import Database, Plans, Sqlite
 
 CREATED = {"created_since": at(1), "created_until": at(90)}
 FINISHED = {"finished_since": at(1), "finished_until": at(90)}
@@ -58,36 +58,14 @@ OTHERS: list[tuple[Order, dict[str, Any]]] = [
 ]
 
 
-class Asked:
-    """A connection, and the plan of every question that it was asked."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
-        self.questions: list[tuple[str, Any]] = []
-        sa.event.listen(connection, "before_cursor_execute", self._note)
-
-    def _note(self, _c: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
-        if text.startswith("SELECT"):
-            self.questions.append((text, parameters))
-
-    def plans(self) -> list[str]:
-        """Of the questions so far."""
-        asked, self.questions = self.questions, []
-        return [
-            row[3]
-            for text, parameters in asked
-            for row in self.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
-        ]
-
-
 @pytest.fixture
-def asked(directory: Path) -> Iterator[Asked]:
+def asked(directory: Path) -> Iterator[Plans]:
     engine = Sqlite(directory).writing()
     with engine.connect() as connection, connection.begin():
         for number in range(5):
             told = task(f"{number}", Phase.FAILED, owner="ada", sql="SELECT late FROM flights")
             steps.record(connection, steps.Step(told), at(number))
-        yield Asked(connection)
+        yield Plans(connection)
     engine.dispose()
 
 
@@ -121,7 +99,7 @@ def test_the_pairs_are_documented() -> None:
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize(("order", "fields"), PAIRS)
 def test_a_pair_needs_no_scan_and_no_sort(
-    asked: Asked, order: Order, fields: dict[str, Any], descending: bool, changes: int
+    asked: Plans, order: Order, fields: dict[str, Any], descending: bool, changes: int
 ) -> None:
     """The first page, the ones after it, also when tasks have moved meanwhile, and the way back. Only moves
     are sorted, where these are few."""
@@ -149,7 +127,7 @@ def test_a_pair_needs_no_scan_and_no_sort(
 
 
 @pytest.mark.parametrize("order", Order)
-def test_uids_are_looked_up(asked: Asked, order: Order) -> None:
+def test_uids_are_looked_up(asked: Plans, order: Order) -> None:
     """Each by itself, whatever else the filter says."""
     wanted = TaskFilter(namespace="analytics", uids=("1", "2"), owner="ada")
     assert len(search.search(asked.connection, wanted, PageRequest(order=order)).items) == 2
@@ -157,7 +135,7 @@ def test_uids_are_looked_up(asked: Asked, order: Order) -> None:
     assert first == "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (uid=?)"
 
 
-def test_words_of_uids_are_asked_for_once(asked: Asked) -> None:
+def test_words_of_uids_are_asked_for_once(asked: Plans) -> None:
     """In one walk along the index of words: to search it for each of ten thousand takes ten seconds where a
     million tasks have the word."""
     wanted = TaskFilter(namespace="analytics", uids=("1", "2"), text="late")
@@ -170,7 +148,7 @@ def test_words_of_uids_are_asked_for_once(asked: Asked) -> None:
 @pytest.mark.parametrize("span", [(None, None), (10, None), (None, 20), (10, 20)])
 @pytest.mark.parametrize("key", [None, 5, 15, 25])
 @pytest.mark.parametrize("down", [True, False])
-def test_each_side_has_one_bound(asked: Asked, span: tuple[Any, Any], key: int | None, down: bool) -> None:
+def test_each_side_has_one_bound(asked: Plans, span: tuple[Any, Any], key: int | None, down: bool) -> None:
     """Of two, the planner would search by one and check the other on each row between them. What is left is
     the part of the order that lies beyond the cursor."""
     cursor = None if key is None else Cursor(Order.CREATED, True, not down, key, key)
@@ -198,7 +176,7 @@ def _quick(line: str) -> bool:
 
 
 @pytest.mark.parametrize(("order", "fields"), OTHERS)
-def test_few_rows_are_gathered(asked: Asked, order: Order, fields: dict[str, Any]) -> None:
+def test_few_rows_are_gathered(asked: Plans, order: Order, fields: dict[str, Any]) -> None:
     """Another pair whose filter leaves few rows costs these rows, not a walk along the order."""
     search.search(asked.connection, TaskFilter(namespace="analytics", **fields), PageRequest(order=order))
     plans = asked.plans()
