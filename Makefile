@@ -115,4 +115,6 @@ bench: setup ## measure, beside a baseline, and compare with the bounds
 
 .PHONY: clean
 clean: cluster-down ## remove everything that was built or installed here
+	@# A build of images that was killed leaves mounts.
+	@awk -v tree="$(CURDIR)/.build/" 'index($$2, tree) == 1 {print $$2}' /proc/mounts | sort -r | xargs -r umount
 	@rm -rf .build .venv .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
