@@ -1,11 +1,12 @@
 """How many steps of tasks the history writes in a second, and whether the event loop feels it.
 
-    python -m benchmarks.history_writer [--seconds 20] [--tasks 1000000] [--directory D]
+    python -m benchmarks.history_writer [--seconds 20] [--tasks 1000000] [--directory D | --url URL]
 
 As the operator writes: many tasks at once, each step waited for until it is durable (``synchronous=FULL``), a
 transition with every step. A task takes three: it waits, it runs, it has succeeded with result and export.
 The history has rows before it begins, so that its indexes have their depth. Meanwhile the loop is asked every
-few milliseconds how late it is, and a reader pages through a list, for as long as the writing takes.
+few milliseconds how late it is, and a reader pages through a list, for as long as the writing takes. With
+``--url`` the same on a PostgreSQL database as it is, which has no bound.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from querytask.adapters.store import (
     Store,
     TaskRecord,
     TransitionRecord,
+    open_database,
     open_history,
     sqlite,
 )
@@ -123,9 +125,8 @@ async def reader(store: Store, stopped: asyncio.Event) -> int:
     return pages
 
 
-async def measure(directory: Path, seconds: float) -> bool:
-    """Write for that long; whether the figures keep their bounds."""
-    store = await open_history(directory)
+async def measure(store: Store, seconds: float) -> tuple[float, float]:
+    """Write for that long; steps in a second, and how many seconds the loop was late at most."""
     stopped = asyncio.Event()
     beside = [asyncio.create_task(lateness(stopped)), asyncio.create_task(reader(store, stopped))]
     began = time.perf_counter()
@@ -139,8 +140,21 @@ async def measure(directory: Path, seconds: float) -> bool:
     print(
         f"{load.steps:,} steps in {took:.1f} s, the 99th percentile of one {slow:.0f} ms; {pages} pages read"
     )
-    kept = report("history_transitions_per_second", load.steps / took)
+    return load.steps / took, late
+
+
+async def on_file(directory: Path, seconds: float) -> bool:
+    """Whether the figures of a history in ``directory`` keep their bounds."""
+    rate, late = await measure(await open_history(directory), seconds)
+    kept = report("history_transitions_per_second", rate)
     return report("history_loop_blocked_milliseconds", late * 1000) and kept
+
+
+async def on_database(url: str, seconds: float) -> bool:
+    """The figures of a database, for whoever wants to know."""
+    rate, late = await measure(await open_database(url), seconds)
+    print(f"{rate:.0f} steps a second; the loop was late by {late * 1000:.0f} ms at most")
+    return True
 
 
 def main() -> int:
@@ -149,13 +163,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--tasks", type=int, default=1_000_000, help="rows that are there before")
     parser.add_argument("--directory", type=Path, help="a history that was made before; made anew without")
+    parser.add_argument("--url", help="a PostgreSQL database of no use to anybody: it is written to")
     given = parser.parse_args()
+    if given.url:
+        return 0 if asyncio.run(on_database(given.url, given.seconds)) else 1
     with tempfile.TemporaryDirectory(prefix="querytask-history-") as temporary:
         history = given.directory or Path(temporary)
         if not (history / sqlite.FILE_NAME).exists():
             history.mkdir(parents=True, exist_ok=True)
             build(history, given.tasks)
-        return 0 if asyncio.run(measure(history, given.seconds)) else 1
+        return 0 if asyncio.run(on_file(history, given.seconds)) else 1
 
 
 if __name__ == "__main__":
