@@ -13,7 +13,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from querytask.adapters.store import TaskSummary
 from querytask.core import listing as history
 from querytask.web import views
 from querytask.web.answers import JSON, pieces, written
@@ -25,10 +24,10 @@ from querytask.web.problems import Code, Refusal, documented
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 ANSWERS = documented(Code.QUERY_TOO_SLOW)
-NOTHING: history.Page[TaskSummary] = history.Page((), None, None)
+NOTHING: history.Page[bytes] = history.Page((), None, None)
 AT_ONCE = 200
-"""Pages that may be longer than this are written beside the loop, so that nobody else waits for them, and
-few at a time, for the memory that they take; so many tasks are sent at a time."""
+"""Pages that may be longer than this are put together beside the loop, so that nobody else waits for them,
+and few at a time, for the memory that they take; so many tasks are sent at a time."""
 
 
 @router.get("", response_model=views.Page, responses=ANSWERS, summary="List tasks")
@@ -63,29 +62,30 @@ async def _answer(parts: Parts, query: ListQuery, most_uids: int) -> Response:
 
 async def _found(
     parts: Parts, query: ListQuery, wanted: history.TaskFilter, request: history.PageRequest
-) -> tuple[history.Page[TaskSummary], int | None]:
+) -> tuple[history.Page[bytes], int | None]:
     page = await _search(parts, wanted, request)
     return page, await parts.store.count(wanted) if query.count else None
 
 
 async def _search(
     parts: Parts, wanted: history.TaskFilter, request: history.PageRequest
-) -> history.Page[TaskSummary]:
+) -> history.Page[bytes]:
     try:
-        return await parts.store.search(wanted, request)
+        # Written where they are read: ten thousand tasks would take many times the memory of their texts, and
+        # nobody else waits for the writing.
+        return await parts.store.search(wanted, request, item_text)
     except ValueError as error:
         # Of two texts only the history knows what is wrong, and says it first.
         field, value = ("text", wanted.text) if str(error).startswith("text") else ("cursor", request.cursor)
         raise Refusal(Code.INVALID, str(error), field=field, value=value) from error
 
 
-def _written(query: ListQuery, found: history.Page[TaskSummary], count: int | None) -> bytes:
+def _written(query: ListQuery, found: history.Page[bytes], count: int | None) -> bytes:
     return b"".join(_pieces(query, found, count))
 
 
-def _pieces(query: ListQuery, found: history.Page[TaskSummary], count: int | None) -> Iterator[bytes]:
-    """The page, some tasks at a time. Each task is written by itself: ten thousand views at once would take
-    many times the memory of their texts."""
+def _pieces(query: ListQuery, found: history.Page[bytes], count: int | None) -> Iterator[bytes]:
+    """The page, some tasks at a time."""
     frame = written(
         views.Page.model_construct(
             items=(),
@@ -99,6 +99,5 @@ def _pieces(query: ListQuery, found: history.Page[TaskSummary], count: int | Non
     begin = b'{"items":['
     assert frame.startswith(begin + b"]")
     for start in range(0, len(found.items), AT_ONCE):
-        texts = [item_text(item) for item in found.items[start : start + AT_ONCE]]
-        yield (b"," if start else begin) + b",".join(texts)
+        yield (b"," if start else begin) + b",".join(found.items[start : start + AT_ONCE])
     yield (b"" if found.items else begin) + frame[len(begin) :]

@@ -26,11 +26,12 @@ async def test_a_page_is_that_of_its_view(tmp_path: Path, number: int, count: in
     store = await open_history(tmp_path)
     for one in range(number):
         await store.record(builders.task(f"uid-{one}", message='"items":[] \N{SNOWMAN}\n'))
-    found = await store.search(TaskFilter(namespace=builders.task("uid").namespace), PageRequest(limit=1000))
+    wanted = TaskFilter(namespace=builders.task("uid").namespace)
+    found = await store.search(wanted, PageRequest(limit=1000), item_text)
     await store.close()
     assert len(found.items) == number
     whole = views.Page.model_construct(
-        items=tuple(views.TaskItem.model_validate_json(item_text(item)) for item in found.items),
+        items=tuple(views.TaskItem.model_validate_json(item) for item in found.items),
         next_cursor=found.next,
         previous_cursor=found.previous,
         page=1,
@@ -46,9 +47,9 @@ async def _shown(tmp_path: Path, export: bool = False, **fields: Any) -> tuple[s
     stored = await store.record(
         builders.task("uid", **fields), builders.attempt(), builders.export() if export else None
     )
-    found = await store.search(TaskFilter(namespace=stored.task.namespace), PageRequest())
+    found = await store.search(TaskFilter(namespace=stored.task.namespace), PageRequest(), item_text)
     await store.close()
-    return item_text(found.items[0]).decode(), json.loads(written(views.task(stored)))
+    return found.items[0].decode(), json.loads(written(views.task(stored)))
 
 
 @pytest.mark.parametrize(

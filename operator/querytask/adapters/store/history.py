@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import sqlalchemy as sa
 
@@ -35,6 +35,7 @@ from querytask.adapters.store.records import (
     TaskSummary,
     ToldTransition,
     TransitionRecord,
+    as_it_is,
 )
 from querytask.adapters.store.writer import Writer
 from querytask.core.collection_facts import TaskState
@@ -126,9 +127,21 @@ class History:
     async def phases(self) -> Mapping[str, PhaseFigures]:
         return await self._readers.ask(queries.phases)
 
-    async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
+    @overload
+    async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]: ...
+
+    @overload
+    async def search(
+        self, wanted: TaskFilter, page: PageRequest, shown: Callable[[TaskSummary], T]
+    ) -> Page[T]: ...
+
+    async def search(
+        self, wanted: TaskFilter, page: PageRequest, shown: Callable[[TaskSummary], Any] = as_it_is
+    ) -> Page[Any]:
         limit = self._search_seconds if wanted.uids is None else max(self._search_seconds, UIDS_SECONDS)
-        return await self._readers.ask_for(limit, lambda connection: search.search(connection, wanted, page))
+        return await self._readers.ask_for(
+            limit, lambda connection: search.search(connection, wanted, page, shown)
+        )
 
     async def count(self, wanted: TaskFilter) -> int:
         return await self._readers.ask_for(

@@ -9,9 +9,9 @@ now, and ``StoreCorrupt`` when it is damaged. A write that raised has changed no
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 from querytask.adapters.store.api_tables import ApiTables
 from querytask.adapters.store.purge import Purged
@@ -30,10 +30,13 @@ from querytask.adapters.store.records import (
     TaskSummary,
     ToldTransition,
     TransitionRecord,
+    as_it_is,
 )
 from querytask.core.collection_facts import TaskState
 from querytask.core.listing import Page, PageRequest, TaskFilter
 from querytask.core.retention import KeptTask
+
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -104,8 +107,19 @@ class Store(Protocol):
         """Tasks by phase, of those whose object is not known to be deleted: for the metrics, at each
         scrape."""
 
-    async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
-        """A part of the tasks that match, in the order that is asked for.
+    @overload
+    async def search(self, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]: ...
+
+    @overload
+    async def search(
+        self, wanted: TaskFilter, page: PageRequest, shown: Callable[[TaskSummary], T]
+    ) -> Page[T]: ...
+
+    async def search(
+        self, wanted: TaskFilter, page: PageRequest, shown: Callable[[TaskSummary], Any] = as_it_is
+    ) -> Page[Any]:
+        """A part of the tasks that match, in the order that is asked for, each as ``shown`` makes it: on the
+        thread that reads them, so that of thousands no two need be there at one time.
 
         Going on by the cursors of the pages, every task that matches throughout comes exactly once, whatever
         is written meanwhile. Raises ``ValueError`` with a sentence for a cursor that is damaged, of another

@@ -238,6 +238,11 @@ SUMMARY_SQL = 1000
 """How much of its SQL a summary shows, in characters."""
 
 
+def as_it_is(found: TaskSummary) -> TaskSummary:
+    """How a list shows a task where nobody asks for another form."""
+    return found
+
+
 class TaskSummary(NamedTuple):
     """A task as a list shows it: what is short. ``Store.get`` has the rest.
 

@@ -8,7 +8,7 @@ asked for (``seen``): a task that has moved since stands, for this list, where i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,7 +23,7 @@ from querytask.adapters.store import (
     search_rows,
     search_words,
 )
-from querytask.adapters.store.records import TaskSummary
+from querytask.adapters.store.records import TaskSummary, as_it_is
 from querytask.adapters.store.schema import tasks
 from querytask.adapters.store.search_cursor import Cursor
 from querytask.adapters.store.search_filter import Kind
@@ -44,11 +44,16 @@ _KEY: sa.ColumnClause[Any] = sa.literal_column("key")
 _PLACE: sa.ColumnClause[Any] = sa.literal_column("place")
 
 
-def search(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> Page[TaskSummary]:
-    """The page that is asked for."""
+def search(
+    connection: sa.Connection,
+    wanted: TaskFilter,
+    page: PageRequest,
+    shown: Callable[[TaskSummary], Any] = as_it_is,
+) -> Page[Any]:
+    """The page that is asked for, each task as ``shown`` makes it."""
     check(wanted, page)
     if wanted.uids is not None:
-        return Page(_summaries(connection, _named(connection, wanted, page)), None, None)
+        return Page(_shown(connection, _named(connection, wanted, page), shown), None, None)
     cursor = search_cursor.decode(page.cursor, page.order, page.descending) if page.cursor else None
     seen = _seen(connection, wanted, page, cursor)
     rows = list(connection.execute(_part(connection, wanted, page, cursor, seen)))
@@ -61,13 +66,13 @@ def search(connection: sa.Connection, wanted: TaskFilter, page: PageRequest) -> 
     after = more or backward
     before = more if backward else cursor is not None or page.offset > 0
     return Page(
-        _summaries(connection, [row.place for row in rows]),
+        _shown(connection, [row.place for row in rows], shown),
         _beside(page, rows[-1], seen, backward=False) if after and rows else None,
         _beside(page, rows[0], seen, backward=True) if before and rows else None,
     )
 
 
-def _end(cursor: Cursor) -> Page[TaskSummary]:
+def _end(cursor: Cursor) -> Page[Any]:
     """The empty page where a list ended while one was on the way to it: it leads back."""
     turned = search_cursor.encode(search_cursor.turned(cursor))
     return Page((), turned, None) if cursor.backward else Page((), None, turned)
@@ -173,12 +178,14 @@ def _beside(page: PageRequest, row: Any, seen: int, *, backward: bool) -> str:
     return search_cursor.encode(Cursor(page.order, page.descending, backward, row.key, row.place, seen))
 
 
-def _summaries(connection: sa.Connection, places: Sequence[int]) -> tuple[TaskSummary, ...]:
+def _shown(
+    connection: sa.Connection, places: Sequence[int], shown: Callable[[TaskSummary], Any]
+) -> tuple[Any, ...]:
     found = {}
     # In the order of the file, whatever the order of the list is.
     for part in _parts(sorted(places)):
         for row in connection.execute(search_rows.SUMMARIES, {"places": part}).all():
-            found[row[0]] = search_rows.summary_of(row)
+            found[row[0]] = shown(search_rows.summary_of(row))
     return tuple(found[place] for place in places if place in found)
 
 
