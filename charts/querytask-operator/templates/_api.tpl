@@ -30,6 +30,7 @@
     failureThreshold: 6
   readinessProbe:
     httpGet: {path: /healthz/ready, port: api-health}
+    initialDelaySeconds: 5
     periodSeconds: 5
     timeoutSeconds: 5
     failureThreshold: 2
