@@ -96,10 +96,13 @@ def test_tasks_run_to_their_ends_though_the_operator_is_killed(site: Site) -> No
     site.reaches("failed", "Failed")
     runs = site.submit("succeed after=4", name="runs")
     hangs = site.submit("hang", name="hangs")
+    for task in (runs, hangs):
+        site.reaches(task["metadata"]["name"], "Running")
+        site.row(task, "Running")
+    # Only now: of three that were created within one second, any two may have the slots.
     waits = site.submit("succeed", name="waits")
-    for task, phase in ((runs, "Running"), (hangs, "Running"), (waits, "Queued")):
-        site.reaches(task["metadata"]["name"], phase)
-        site.row(task, phase)
+    site.reaches("waits", "Queued", reason="WaitingForSlot")
+    site.row(waits, "Queued")
     site.row(done, "Succeeded")
     site.row(failed, "Failed")
     before = site.history.tasks()
