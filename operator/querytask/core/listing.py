@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -20,6 +20,16 @@ MAX_OFFSET = 10_000
 """The furthest that ``offset`` may go; a cursor goes anywhere."""
 MAX_UIDS = 10_000
 """The most tasks that one question may name."""
+
+
+class QuestionRefused(ValueError):
+    """A question that cannot be answered as it is asked: a sentence, and the field and the value that it is
+    about. Never a fault of who answers."""
+
+    def __init__(self, sentence: str, *, field: str, value: Any) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.value = value
 
 
 class Order(enum.StrEnum):
@@ -49,7 +59,8 @@ class TaskFilter:
     name_prefix: str = ""
     text: str = ""
     """Words that must all stand in the SQL, in any order; what stands between words does not count. A word
-    that ends in ``*`` stands for every word that begins so. Refused (``ValueError``) where it has no word."""
+    that ends in ``*`` stands for every word that begins so. Refused (``QuestionRefused``) where it has no
+    word."""
     created_since: dt.datetime | None = None
     created_until: dt.datetime | None = None
     """Exclusive, as ``finished_until``."""
@@ -68,7 +79,7 @@ class PageRequest:
     limit: int = PAGE_SIZE
     cursor: str | None = None
     """``Page.next`` or ``Page.previous`` of an earlier page; it holds the order, the direction and the
-    place, and is refused (``ValueError``) where it is damaged or belongs to another order."""
+    place, and is refused (``QuestionRefused``) where it is damaged or belongs to another order."""
     offset: int = 0
 
 

@@ -74,10 +74,8 @@ async def _search(
         # Written where they are read: ten thousand tasks would take many times the memory of their texts, and
         # nobody else waits for the writing.
         return await parts.store.search(wanted, request, item_text)
-    except ValueError as error:
-        # Of two texts only the history knows what is wrong, and says it first.
-        field, value = ("text", wanted.text) if str(error).startswith("text") else ("cursor", request.cursor)
-        raise Refusal(Code.INVALID, str(error), field=field, value=value) from error
+    except history.QuestionRefused as error:
+        raise Refusal(Code.INVALID, str(error), field=error.field, value=error.value) from error
 
 
 def _written(query: ListQuery, found: history.Page[bytes], count: int | None) -> bytes:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from querytask.adapters.store import CancelRecord, Store, TaskSummary
-from querytask.core.listing import MAX_OFFSET, MAX_PAGE_SIZE, MAX_UIDS, Order, Page, PageRequest, TaskFilter
+from querytask.core.listing import (
+    MAX_OFFSET,
+    MAX_PAGE_SIZE,
+    MAX_UIDS,
+    Order,
+    Page,
+    PageRequest,
+    QuestionRefused,
+    TaskFilter,
+)
 from querytask.names import ExportState, Phase
 from querytask_worker.contract import Error
 from tests.component.store.builders import Clock, at, export, result, step, task
@@ -150,7 +159,7 @@ async def test_offset_counts_rows(history: Store) -> None:
 )
 async def test_a_page_has_bounds(history: Store, page: PageRequest, sentence: str) -> None:
     """Each refusal says what must be and shows the value."""
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(QuestionRefused, match=sentence):
         await history.search(wanted(), page)
 
 
@@ -158,7 +167,7 @@ async def test_uids_have_a_bound(history: Store) -> None:
     """Of the list and of the count."""
     many = tuple(f"{number}" for number in range(MAX_UIDS + 1))
     for question in (history.search(wanted(uids=many), PageRequest()), history.count(wanted(uids=many))):
-        with pytest.raises(ValueError, match="at most 10000 uids may be named, not 10001"):
+        with pytest.raises(QuestionRefused, match="at most 10000 uids may be named, not 10001"):
             await question
 
 

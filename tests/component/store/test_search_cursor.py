@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from querytask.adapters.store.search_cursor import Cursor, decode, encode
-from querytask.core.listing import Order
+from querytask.core.listing import Order, QuestionRefused
 
 CURSOR = Cursor(Order.DURATION, True, False, 1.25, 42, 7)
 
@@ -34,29 +34,29 @@ def test_one_wrong_letter_is_noticed(index: int) -> None:
     """No damaged cursor means another place."""
     text = encode(CURSOR)
     wrong = text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1 :]
-    with pytest.raises(ValueError, match="cursor must be"):
+    with pytest.raises(QuestionRefused, match="cursor must be"):
         decode(wrong, CURSOR.order, CURSOR.descending)
 
 
 @pytest.mark.parametrize("text", ["", "x", "ä", "W10", "e30", "bnVsbA", "[]", "A" * 5000, "\x00", "%"])
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     """Whatever a client sends."""
-    with pytest.raises(ValueError, match="cursor must be the next or previous of an earlier page"):
+    with pytest.raises(QuestionRefused, match="cursor must be the next or previous of an earlier page"):
         decode(text, Order.CREATED, True)
 
 
 @pytest.mark.parametrize("key", ["a\0b", "half \ud800", 5, None])
 def test_a_name_that_cannot_be_is_refused(key: object) -> None:
     """Whoever makes a cursor of his own gets no further than with a damaged one."""
-    with pytest.raises(ValueError, match="unchanged"):
+    with pytest.raises(QuestionRefused, match="unchanged"):
         decode(made([1, "name", 1, 0, key, 7, 0]), Order.NAME, True)
 
 
 def test_another_order_is_refused() -> None:
     """And another direction, with a sentence that names both."""
-    with pytest.raises(ValueError, match="order created, descending, not duration, descending"):
+    with pytest.raises(QuestionRefused, match="order created, descending, not duration, descending"):
         decode(encode(CURSOR), Order.CREATED, True)
-    with pytest.raises(ValueError, match="order duration, ascending, not duration, descending"):
+    with pytest.raises(QuestionRefused, match="order duration, ascending, not duration, descending"):
         decode(encode(CURSOR), Order.DURATION, False)
 
 
@@ -64,11 +64,13 @@ def test_a_cut_cursor_is_refused() -> None:
     """At every length."""
     text = encode(CURSOR)
     for length in range(1, len(text)):
-        with pytest.raises(ValueError, match="unchanged"):
+        with pytest.raises(QuestionRefused, match="unchanged"):
             decode(text[:length], CURSOR.order, CURSOR.descending)
 
 
 def test_another_version_is_refused() -> None:
     """A client that kept one over an upgrade is told to begin again."""
-    with pytest.raises(ValueError, match="version 1, not 2: begin at the first page"):
-        decode(made([2, "created", 1, 0, 5, 5, 0]), Order.CREATED, True)
+    text = made([2, "created", 1, 0, 5, 5, 0])
+    with pytest.raises(QuestionRefused, match="version 1, not 2: begin at the first page") as refused:
+        decode(text, Order.CREATED, True)
+    assert (refused.value.field, refused.value.value) == ("cursor", text)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from querytask.adapters.store import Store, TaskSummary, placing, schema, search, steps
 from querytask.adapters.store.records import GONE
 from querytask.adapters.store.schema import tasks
-from querytask.core.listing import Order, Page, PageRequest, TaskFilter
+from querytask.core.listing import Order, Page, PageRequest, QuestionRefused, TaskFilter
 from querytask.names import DELETED, ExportState, Phase
 from tests.component.store.builders import at, export, task
 from tests.component.store.databases import Database, Postgresql, Sqlite
@@ -211,7 +211,7 @@ def test_an_old_list_is_refused(engine: sa.Engine) -> None:
         connection.execute(sa.update(schema.versions).values(version=3 + placing.KEPT_CHANGES))
         assert len(search.search(connection, wanted, later).items) == 1
         connection.execute(sa.update(schema.versions).values(version=4 + placing.KEPT_CHANGES))
-        with pytest.raises(ValueError, match="begin at the first page, or order by created"):
+        with pytest.raises(QuestionRefused, match="begin at the first page, or order by created"):
             search.search(connection, wanted, later)
         transaction.rollback()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from querytask.adapters.store import Store, schema, search_path, search_words
 from querytask.adapters.store.search_filter import Kind
 from querytask.adapters.store.search_words import LEAST_PREFIX, MOST_WORDS, words
-from querytask.core.listing import PageRequest, TaskFilter
+from querytask.core.listing import PageRequest, QuestionRefused, TaskFilter
 from querytask.names import Phase
 from tests.component.store.builders import at, task
 from tests.component.store.databases import Database
@@ -48,9 +48,9 @@ def test_words(text: str, found: tuple[str, ...]) -> None:
 
 def test_words_have_bounds() -> None:
     """Too many, and a beginning that would name half of the index."""
-    with pytest.raises(ValueError, match=f"at most {MOST_WORDS} words, not {MOST_WORDS + 1}"):
+    with pytest.raises(QuestionRefused, match=f"at most {MOST_WORDS} words, not {MOST_WORDS + 1}"):
         words(" ".join(f"w{number}" for number in range(MOST_WORDS + 1)))
-    with pytest.raises(ValueError, match=rf'{LEAST_PREFIX} characters before each \*, not "a\*"'):
+    with pytest.raises(QuestionRefused, match=rf'{LEAST_PREFIX} characters before each \*, not "a\*"'):
         words("late a*")
 
 
@@ -58,7 +58,7 @@ def test_words_have_bounds() -> None:
 async def test_a_text_without_a_word_is_refused(history: Store, text: str) -> None:
     """It would ask for nothing, and all tasks would be told as those that match."""
     await history.record(task("a"))
-    with pytest.raises(ValueError, match="text must have a word: letters, digits or _"):
+    with pytest.raises(QuestionRefused, match="text must have a word: letters, digits or _"):
         await ask(history, text)
 
 

@@ -19,6 +19,7 @@ from tests.component.web.asking import Broken, ask
         (errors.StoreCorrupt("/history is damaged"), 503, "StoreUnavailable"),
         (errors.Conflict("somebody was quicker", 409), 409, "Conflict"),
         (RuntimeError("/history and a secret"), 500, "Internal"),
+        (ValueError("text in /history is odd"), 500, "Internal"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

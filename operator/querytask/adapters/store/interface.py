@@ -122,12 +122,13 @@ class Store(Protocol):
         thread that reads them, so that of thousands no two need be there at one time.
 
         Going on by the cursors of the pages, every task that matches throughout comes exactly once, whatever
-        is written meanwhile. Raises ``ValueError`` with a sentence for a cursor that is damaged, of another
-        order or too old, and for a number out of bounds; ``StoreTooSlow`` when the question takes too long.
+        is written meanwhile. Raises ``QuestionRefused`` for a cursor that is damaged, of another order
+        or too old, for a text without words, and for a number out of bounds; ``StoreTooSlow`` when the
+        question takes too long.
         """
 
     async def count(self, wanted: TaskFilter) -> int:
-        """How many tasks match; raises ``StoreTooSlow`` as ``search`` does."""
+        """How many tasks match; raises what ``search`` does."""
 
     async def latest(self, namespace: str, name: str) -> str | None:
         """The uid of the task of that name that was created last."""

@@ -34,6 +34,7 @@ from querytask.core.listing import (
     Order,
     Page,
     PageRequest,
+    QuestionRefused,
     TaskFilter,
 )
 
@@ -95,15 +96,19 @@ def count(connection: sa.Connection, wanted: TaskFilter) -> int:
 
 
 def check(wanted: TaskFilter, page: PageRequest) -> None:
-    """Raise ``ValueError`` for what is out of bounds."""
+    """Raise ``QuestionRefused`` for what is out of bounds."""
     if not 1 <= page.limit <= MAX_PAGE_SIZE:
-        raise ValueError(f"limit must be from 1 to {MAX_PAGE_SIZE}, not {page.limit}")
+        sentence = f"limit must be from 1 to {MAX_PAGE_SIZE}, not {page.limit}"
+        raise QuestionRefused(sentence, field="limit", value=page.limit)
     if not 0 <= page.offset <= MAX_OFFSET:
-        raise ValueError(f"offset must be from 0 to {MAX_OFFSET}, not {page.offset}: a cursor goes anywhere")
+        sentence = f"offset must be from 0 to {MAX_OFFSET}, not {page.offset}: a cursor goes anywhere"
+        raise QuestionRefused(sentence, field="offset", value=page.offset)
     if page.cursor and page.offset:
-        raise ValueError("cursor and offset must not be given together")
+        sentence = "cursor and offset must not be given together"
+        raise QuestionRefused(sentence, field="offset", value=page.offset)
     if wanted.uids is not None and len(wanted.uids) > MAX_UIDS:
-        raise ValueError(f"at most {MAX_UIDS} uids may be named, not {len(wanted.uids)}")
+        sentence = f"at most {MAX_UIDS} uids may be named, not {len(wanted.uids)}"
+        raise QuestionRefused(sentence, field="uids", value=len(wanted.uids))
 
 
 def _seen(connection: sa.Connection, wanted: TaskFilter, page: PageRequest, cursor: Cursor | None) -> int:
@@ -114,9 +119,11 @@ def _seen(connection: sa.Connection, wanted: TaskFilter, page: PageRequest, curs
     if cursor is None:
         return newest
     if cursor.seen < newest - placing.KEPT_CHANGES:
-        raise ValueError(
+        raise QuestionRefused(
             f"cursor must be of a list that fewer than {placing.KEPT_CHANGES} changes have come after:"
-            f" begin at the first page, or order by {Order.CREATED}, where a cursor stays good for ever"
+            f" begin at the first page, or order by {Order.CREATED}, where a cursor stays good for ever",
+            field="cursor",
+            value=page.cursor,
         )
     return min(cursor.seen, newest)
 

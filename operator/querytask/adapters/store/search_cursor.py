@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from querytask.adapters.store.columns import clean, without_nul
-from querytask.core.listing import Order
+from querytask.core.listing import Order, QuestionRefused
 
 _VERSION = 1
 _LONGEST = 1024
@@ -51,15 +51,16 @@ def encode(cursor: Cursor) -> str:
 
 
 def decode(text: str, order: Order, descending: bool) -> Cursor:
-    """The cursor of ``text``; raises ``ValueError`` unless it belongs to that order and direction."""
+    """The cursor of ``text``; raises ``QuestionRefused`` unless it belongs to that order and direction."""
     version, found, down, backward, *place = _parts(text)
     if version != _VERSION or len(place) != 3:
-        raise ValueError(f"cursor must be of version {_VERSION}, not {version}: begin at the first page")
+        raise _refused(text, f"cursor must be of version {_VERSION}, not {version}: begin at the first page")
     asked = (order.value, int(descending))
     if (found, down) != asked:
-        raise ValueError(
+        raise _refused(
+            text,
             f"cursor must belong to the order {_order(*asked)}, not {_order(found, down)}:"
-            " a list goes on in the order in which it began"
+            " a list goes on in the order in which it began",
         )
     key, at, seen = place
     fits = _name(key) if order is Order.NAME else _number(key)
@@ -97,10 +98,13 @@ def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and abs(value) < 2**63
 
 
-def _damaged(text: str) -> ValueError:
-    return ValueError(
-        f'cursor must be the next or previous of an earlier page, unchanged, not "{text[:_SHOWN]}"'
-    )
+def _damaged(text: str) -> QuestionRefused:
+    shown = text[:_SHOWN]
+    return _refused(text, f'cursor must be the next or previous of an earlier page, unchanged, not "{shown}"')
+
+
+def _refused(text: str, sentence: str) -> QuestionRefused:
+    return QuestionRefused(sentence, field="cursor", value=text)
 
 
 def _checksum(body: list[Any]) -> int:

@@ -20,6 +20,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from querytask.adapters.store import sqlite
 from querytask.adapters.store.columns import clean
+from querytask.core.listing import QuestionRefused
 
 MOST_WORDS = 64
 LEAST_PREFIX = 2
@@ -71,17 +72,21 @@ def _on_postgresql(element: _Matches, compiler: Any, **options: Any) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of ``text``, each once; raises ``ValueError`` for a text that has none, for too many and for
-    too short a beginning. An empty text has none, and asks for nothing."""
+    """The words of ``text``, each once; raises ``QuestionRefused`` for a text that has none, for too many and
+    for too short a beginning. An empty text has none, and asks for nothing."""
     found = tuple(dict.fromkeys(_words(clean(text))))
     if text and not found:
-        raise ValueError("text must have a word: letters, digits or _")
+        raise _refused(text, "text must have a word: letters, digits or _")
     if len(found) > MOST_WORDS:
-        raise ValueError(f"text must have at most {MOST_WORDS} words, not {len(found)}")
+        raise _refused(text, f"text must have at most {MOST_WORDS} words, not {len(found)}")
     for word in found:
         if word.endswith("*") and len(word) <= LEAST_PREFIX:
-            raise ValueError(f'text must have {LEAST_PREFIX} characters before each *, not "{word}"')
+            raise _refused(text, f'text must have {LEAST_PREFIX} characters before each *, not "{word}"')
     return found
+
+
+def _refused(text: str, sentence: str) -> QuestionRefused:
+    return QuestionRefused(sentence, field="text", value=text)
 
 
 def match(text: str) -> sa.ColumnElement[bool]:
