@@ -46,6 +46,9 @@ def test_what_is_shown(url: str, seen: str) -> None:
         f"postgresql://ann:%{SECRET}@db/history",
         f"postgresql://ann:{SECRET}\n@db/history",
         f"postgresql://ann@db/history?pass={SECRET}",
+        f"postgresql://ann%3A{SECRET}@db/history",
+        f"postgresql://ann%3A{SECRET}%40db/history",
+        f"postgresql://db/history&password={SECRET}",
     ],
 )
 def test_what_is_no_url_is_refused_and_not_shown(url: str) -> None:

@@ -14,9 +14,8 @@ from querytask import errors, urls
 UNKNOWN = "postgresql://…"
 """Shown for a URL that nobody can read."""
 _MUST = (
-    f"the URL of the history must be as libpq takes it, such as {urls.EXAMPLE}, and every sign of the"
-    " password that is no letter and no digit must be percent-encoded (it is not shown here, for it may hold"
-    " the password)"
+    f"the URL of the history must be as libpq takes it, such as {urls.EXAMPLE}, {urls.ENCODED} (it is not"
+    " shown here, for it may hold the password)"
 )
 
 
