@@ -134,6 +134,11 @@ async def test_a_check_beside_others_leaves_them_half_of_the_time(
     began = time.monotonic()
     backup.check_file(path, stop=threading.Event(), pause=paused.append)
     assert 0 < sum(paused) <= time.monotonic() - began
+    monkeypatch.setattr(backup, "MOST_PAUSE_SECONDS", 1e-9)
+    paused.clear()
+    backup.check_file(path, stop=threading.Event(), pause=paused.append)
+    assert paused
+    assert max(paused) == 1e-9, "a step that took long is not waited for as long again"
 
 
 async def test_what_is_damaged_gets_no_name(history: Store, directory: Path) -> None:

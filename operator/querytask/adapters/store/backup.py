@@ -28,6 +28,8 @@ PAUSE_SECONDS = 0.002
 WORK_SECONDS = 0.01
 """A check that works beside others pauses after so long, for as long as it has worked: to look at a large
 copy takes a minute of one core."""
+MOST_PAUSE_SECONDS = 0.1
+"""But not for as long as a disk has stalled: nobody is kept waiting who stops it."""
 _STEPS_OF_CHECK = 5_000
 """Steps of SQLite's machine, a millisecond or so, between two looks at whether a check is to pause, or to be
 broken off."""
@@ -85,8 +87,9 @@ def _beside(stop: threading.Event, pause: Callable[[float], None]) -> Callable[[
 
     def ask() -> bool:
         nonlocal resumed
-        if (worked := time.monotonic() - resumed) >= WORK_SECONDS:
-            pause(worked)
+        worked = time.monotonic() - resumed
+        if worked >= WORK_SECONDS and not stop.is_set():
+            pause(min(worked, MOST_PAUSE_SECONDS))
             resumed = time.monotonic()
         return stop.is_set()
 
