@@ -1,12 +1,12 @@
 """How many steps of tasks the history writes in a second, and whether the event loop feels it.
 
-    python -m benchmarks.history_writer [--seconds 20] [--tasks 1000000] [--directory D | --url URL]
+    python -m benchmarks.history_writer [--seconds 20] [--tasks 1000000] [--directory D | --postgresql]
 
 As the operator writes: many tasks at once, each step waited for until it is durable (``synchronous=FULL``), a
 transition with every step. A task takes three: it waits, it runs, it has succeeded with result and export.
 The history has rows before it begins, so that its indexes have their depth. Meanwhile the loop is asked every
 few milliseconds how late it is, and a reader pages through a list, for as long as the writing takes. With
-``--url`` the same on a PostgreSQL database as it is, which has no bound.
+``--postgresql`` the same on the database whose URL is in QUERYTASK_HISTORY_URL, as it is; that has no bound.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import datetime as dt
 import itertools
+import os
 import sys
 import tempfile
 import time
@@ -163,10 +164,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--tasks", type=int, default=1_000_000, help="rows that are there before")
     parser.add_argument("--directory", type=Path, help="a history that was made before; made anew without")
-    parser.add_argument("--url", help="a PostgreSQL database of no use to anybody: it is written to")
+    parser.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="write to the database of QUERYTASK_HISTORY_URL, which must be of no use to anybody",
+    )
     given = parser.parse_args()
-    if given.url:
-        return 0 if asyncio.run(on_database(given.url, given.seconds)) else 1
+    if given.postgresql:
+        if not (url := os.environ.get("QUERYTASK_HISTORY_URL", "")):
+            parser.error("QUERYTASK_HISTORY_URL must be set with --postgresql")
+        return 0 if asyncio.run(on_database(url, given.seconds)) else 1
     with tempfile.TemporaryDirectory(prefix="querytask-history-") as temporary:
         history = given.directory or Path(temporary)
         if not (history / sqlite.FILE_NAME).exists():
