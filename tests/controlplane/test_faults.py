@@ -86,7 +86,7 @@ def test_a_write_that_fails_is_made_good(write: str, fault: str, behind: tuple[S
         Rule(lambda call: bool(uids) and _about(name, uids[0], write)(call), ANSWERS[fault], times=2)
     )
     hold = proxy.rule(Rule(lambda call: not uids and name in str(call.body), Answer(503), times=99))
-    task = site.submit("succeed after=0.2", name=name, export={})
+    task = site.submit("succeed after=0.6", name=name, export={})
     uids.append(task["metadata"]["uid"])
     site.succeeds(name, timeout=30)
     site.no_pods(task)

@@ -16,7 +16,7 @@ def test_pods_stay_as_the_setting_says(
     kept: str, succeeded: bool, failed: bool, lost: bool, sites: Sites
 ) -> None:
     """None, those of failures (lost attempts, too), or all; each for its time, then they go."""
-    site = sites(keep_finished_pods=kept, kept_pod_seconds=4)
+    site = sites(keep_finished_pods=kept, kept_pod_seconds=7)
     site.operator()
     good = site.submit("succeed", name="good")
     bad = site.submit("fail", name="bad")

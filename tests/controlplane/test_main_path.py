@@ -17,7 +17,7 @@ STEPS = [("Queued", "PodPending", 1), ("Running", "Started", 1), ("Succeeded", "
 
 def test_a_task_goes_its_three_steps_and_tells_its_result(shared: Site) -> None:
     """Queued, Running, Succeeded, and no other step; the status then holds rows, columns and preview."""
-    task = shared.submit("succeed after=0.5 rows=3", name="three-steps")
+    task = shared.submit("succeed after=1.5 rows=3", name="three-steps")
     status = shared.succeeds("three-steps")
     assert shared.observer.steps(task["metadata"]["uid"]) == STEPS
     assert status["result"]["rows"] == 3
@@ -97,7 +97,7 @@ def test_an_unfinished_task_is_not_finished_and_not_yet_succeeded(shared: Site) 
 
 def test_each_step_is_one_event(shared: Site) -> None:
     """There is exactly one Event for each step, of type Normal where nothing went wrong."""
-    task = shared.submit("succeed after=0.5", name="events")
+    task = shared.submit("succeed after=1.5", name="events")
     shared.succeeds("events")
     uid = task["metadata"]["uid"]
     shared.sees(lambda: len(shared.observer.events_of(uid)) >= 3, "there are three Events")
@@ -113,7 +113,7 @@ def test_each_step_is_one_event(shared: Site) -> None:
 def test_the_history_has_the_task_its_attempt_its_export_and_its_steps(shared: Site) -> None:
     """What the object tells is in the history, too: one row of each, and one for each step."""
     task = shared.submit(
-        "succeed after=0.5 rows=3", name="recorded", export={}, owner="data-team", priority=7
+        "succeed after=1.5 rows=3", name="recorded", export={}, owner="data-team", priority=7
     )
     status = shared.succeeds("recorded")
     uid = task["metadata"]["uid"]

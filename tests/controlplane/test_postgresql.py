@@ -142,7 +142,7 @@ def test_a_server_that_is_away_is_waited_for(
     with api.serving(site, tmp_path) as process:
         token = Accounts(site.plane, site.namespace).make("reader")
         with process.client(token) as client:
-            ends, stops = site.submit("succeed after=3", name="ends"), site.submit("hang", name="stops")
+            ends, stops = site.submit("succeed after=5", name="ends"), site.submit("hang", name="stops")
             site.reaches("ends", "Running")
             site.reaches("stops", "Running")
             site.row(ends, "Running")

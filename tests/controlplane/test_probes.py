@@ -82,7 +82,7 @@ def test_the_oldest_task_of_a_phase_has_an_age(shared: Site) -> None:
 def test_every_line_about_a_task_names_it(shared: Site) -> None:
     """The log is JSON, one object a line, with time and level, and each line about a task has its name,
     namespace and attempt."""
-    task = shared.submit("succeed after=0.3", name="logged")
+    task = shared.submit("succeed after=1.2", name="logged")
     shared.succeeds("logged")
     operator = shared.operators[0]
     until(
