@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from querytask.adapters.store import PhaseFigures, Store, TaskKey, queries, rows
-from querytask.adapters.store.schema import queries as texts
-from querytask.adapters.store.schema import tasks, transitions
+from querytask.adapters.store import PhaseFigures, Store, TaskKey, queries
 from querytask.core.collection_facts import TaskState
 from querytask.names import DELETED, ExportState, Phase
 from tests.component.store.builders import Clock, at, export, step, task
@@ -178,30 +175,3 @@ async def test_no_question_reads_a_whole_table(history: Store, database: Databas
         "find_open": ["USE TEMP B-TREE FOR ORDER BY"],  # of the few rows that share a name
     }
     assert whole == allowed.get(name, [])
-
-
-async def test_figures_for_a_scrape_are_quick(history: Store, database: Database) -> None:
-    """At 10,000 objects the metrics take milliseconds; the bound leaves room for a busy machine."""
-    fill(database, 10_000)
-    started = time.monotonic()
-    found = await history.phases()
-    took = time.monotonic() - started
-    assert sum(item.count for item in found.values()) == 10_000
-    assert took < 0.25
-
-
-def fill(database: Database, number: int) -> None:
-    """Put that many finished tasks into the history, past the writer: one by one would take too long here."""
-    engine = database.writing()
-    row = rows.of_task(task(phase=Phase.SUCCEEDED, phase_since=at(0), completed_at=at(0)))
-    told = rows.of_transition(step())
-    uids = [f"uid-{index}" for index in range(number)]
-    with engine.connect() as connection, connection.begin():
-        connection.execute(sa.insert(texts), rows.of_text("SELECT 1"))
-        told_tasks = [
-            row | {"uid": uid, "updated_at": at(0), "place": index, "version": index}
-            for index, uid in enumerate(uids)
-        ]
-        connection.execute(sa.insert(tasks), told_tasks)
-        connection.execute(sa.insert(transitions), [told | {"uid": uid} for uid in uids])
-    engine.dispose()
