@@ -34,12 +34,12 @@ def _pod_ended(site: Site, task: Json) -> str:
 @pytest.mark.parametrize(
     ("scene", "phase", "reason"),
     [
-        ("succeed after=0.7", "Succeeded", "Completed"),
-        ("succeed after=0.7 vanish=yes", "Succeeded", "Completed"),
-        ("succeed after=0.7 quiet=yes vanish=yes", "Succeeded", "Completed"),
-        ("fail after=0.7 reason=SqlError", "Failed", "SqlError"),
-        ("fail after=0.7 reason=SqlError vanish=yes", "Failed", "SqlError"),
-        ("fail after=0.7 reason=OutOfMemory vanish=yes", "Failed", "OutOfMemory"),
+        ("succeed after=2", "Succeeded", "Completed"),
+        ("succeed after=2 vanish=yes", "Succeeded", "Completed"),
+        ("succeed after=2 quiet=yes vanish=yes", "Succeeded", "Completed"),
+        ("fail after=2 reason=SqlError", "Failed", "SqlError"),
+        ("fail after=2 reason=SqlError vanish=yes", "Failed", "SqlError"),
+        ("fail after=2 reason=OutOfMemory vanish=yes", "Failed", "OutOfMemory"),
     ],
 )
 def test_the_worker_ended_meanwhile(scene: str, phase: str, reason: str, site: Site) -> None:
@@ -70,8 +70,8 @@ def test_the_pod_was_removed_meanwhile_and_told_nothing(site: Site) -> None:
 @pytest.mark.parametrize(
     ("scene", "phase"),
     [
-        ("succeed after=0.7", "Succeeded"),
-        ("fail after=0.7 reason=SqlError", "Failed"),
+        ("succeed after=2", "Succeeded"),
+        ("fail after=2 reason=SqlError", "Failed"),
         ("hang", "Deleted"),
     ],
 )

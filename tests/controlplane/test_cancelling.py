@@ -52,7 +52,7 @@ def test_a_running_task_is_interrupted_and_leaves_nothing(shared: Site) -> None:
 
 def test_the_stop_is_one_patch_and_no_early_delete(shared: Site) -> None:
     """The pod gets the annotation and the deadline; its object stays until its outcome was recorded."""
-    task = shared.submit("hang stop=0.6", name="stopped")
+    task = shared.submit("hang stop=3", name="stopped")
     name = shared.pod_of(task)["metadata"]["name"]
     shared.reaches("stopped", "Running")
     shared.cancel("stopped")
@@ -207,12 +207,12 @@ def test_a_cancel_while_the_operator_is_away_is_carried_out(site: Site) -> None:
 def test_an_operator_that_dies_while_cancelling_finds_the_end(site: Site) -> None:
     """The stop goes on without it; the outcome waits in the mailbox and on the kept pod."""
     operator = site.operator()
-    task = site.submit("hang stop=0.5", name="orphaned")
+    task = site.submit("hang stop=3", name="orphaned")
     site.reaches("orphaned", "Running")
+    name = site.pod_of(task)["metadata"]["name"]
     site.cancel("orphaned")
     site.reaches("orphaned", "Cancelling")
     operator.kill()
-    name = site.pod_of(task)["metadata"]["name"]
     site.sees(lambda: "terminated" in str(site.observer.pods[name]["status"]), "the worker has ended")
     always(lambda: name in site.observer.pods, 1.0, what="the pod is kept")
     site.operator()

@@ -141,7 +141,7 @@ def test_a_locked_history_is_waited_for(sites: Sites) -> None:
     recorded; the row follows when the other lets go."""
     site = sites()
     site.operator()
-    task = site.submit("succeed after=1", name="runs")
+    task = site.submit("succeed after=3", name="runs")
     site.reaches("runs", "Running")
     other = dbapi2.connect(site.history_dir / FILE_NAME, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -144,7 +144,7 @@ def test_an_object_that_is_there_again_goes_on(site: Site) -> None:
     """Its row was closed as Deleted, and now it exists, as after a restored etcd: the row is opened again and
     follows the task to its end; nothing is retried for ever."""
     operator = site.operator()
-    runs, waits = site.submit("hang", name="runs"), site.submit("succeed after=1", name="ends")
+    runs, waits = site.submit("hang", name="runs"), site.submit("succeed after=5", name="ends")
     site.reaches("runs", "Running")
     site.reaches("ends", "Running")
     operator.kill()
@@ -166,7 +166,7 @@ def test_an_exit_code_that_is_told_late_is_kept(site: Site) -> None:
     """A manifest is there before its container has ended: the attempt gets its exit code when that is
     seen."""
     site.operator(resync_seconds=60, progress_seconds=0.5)
-    task = site.submit("succeed after=1 linger=1.5", name="slow")
+    task = site.submit("succeed after=1 linger=2", name="slow")
     site.succeeds("slow")
     uid = task["metadata"]["uid"]
     (early,) = site.history.attempts(uid)

@@ -83,7 +83,7 @@ def test_backing_off_holds_no_slot(sites: Sites) -> None:
     """With one slot another task runs while the first one waits for its next attempt."""
     site = sites(max_running=1)
     site.operator()
-    site.submit("exit code=137", "succeed", name="first", retry={"limit": 1, "backoff": "4s"})
+    site.submit("exit code=137", "succeed", name="first", retry={"limit": 1, "backoff": "8s"})
     site.reaches("first", "Queued", reason="BackingOff")
     site.submit("succeed", name="second")
     site.succeeds("second")

@@ -47,7 +47,9 @@ def test_running(site: Site, witness: Witness) -> None:
 
 def test_deaf_statement(site: Site) -> None:
     """A statement that hears no interrupt is killed after two seconds, and the object says so."""
-    site.running("cancelled-while-deaf", DEAF)
+    pod = site.running("cancelled-while-deaf", DEAF)["status"]["podName"]
+    # The container runs before the statement does; one that has not begun hears.
+    until("the statement to begin", lambda: "SELECT count(*), list(cells)" in site.kube("logs", pod))
 
     site.cancel("cancelled-while-deaf")
 

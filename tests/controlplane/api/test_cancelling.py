@@ -19,7 +19,7 @@ from tests.controlplane.kit.waiting import until
 
 def test_a_running_task_is_cancelled_with_its_reason(shared: Site, writer: httpx.Client):
     """202; who and why are in the history, and it is safe to repeat until the end; then 400."""
-    task = shared.submit("hang stop=0.5", name="api-cancel")
+    task = shared.submit("hang stop=2", name="api-cancel")
     shared.reaches("api-cancel", "Running")
     path = f"{TASKS}/{uid_of(task)}/cancel"
     answer = writer.post(path, json={"reason": "the quarter is over"})
@@ -58,7 +58,7 @@ def test_the_first_reason_stays_in_the_history(shared: Site, writer: httpx.Clien
 
 def test_cancelling_at_one_time_is_one_cancellation(shared: Site, writer: httpx.Client):
     """All are told the same, one reason counts, and one of them is noted."""
-    task = shared.submit("hang stop=0.3", name="api-crowd")
+    task = shared.submit("hang stop=2", name="api-crowd")
     shared.reaches("api-crowd", "Running")
     path = f"{TASKS}/{uid_of(task)}/cancel"
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
@@ -172,7 +172,7 @@ def test_what_is_not_there_cannot_be_cancelled(writer: httpx.Client, shared: Sit
 def test_cancelling_needs_the_right(server: ApiProcess, accounts: Accounts, shared: Site):
     """403 for whoever may read but not change, or do nothing at all; 404 where the task is not theirs to
     read."""
-    task = shared.submit("hang", name="api-guarded")
+    task = shared.submit("hang stop=2", name="api-guarded")
     shared.reaches("api-guarded", "Running")
     path = f"{TASKS}/{uid_of(task)}/cancel"
     accounts_of = {
